@@ -1,0 +1,59 @@
+# Everything one does with this repository. Bare `make` lists the targets.
+
+# Options for the program behind a target: make test ARGS="stream_id"
+ARGS ?=
+# Events to make: make seed EVENTS=100000
+EVENTS ?=
+# A bench of a minute instead of the full one: make bench SMALL=1
+SMALL ?=
+
+# What runs here is built with the `local` profile: nearly as fast as release, built much sooner.
+LOCAL := $(or $(CARGO_TARGET_DIR),target)/local
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench seed rules fmt openapi audit clean-data
+
+help: # (not listed)
+	@scripts/help Makefile
+
+run: ## Build and run the service on this machine; ARGS go to it, e.g. ARGS=--help
+	@scripts/setup
+	@cargo build --profile local -p local --bin event-service
+	@exec $(LOCAL)/event-service $(ARGS)
+
+test: ## Run every test, doc tests included; ARGS go to `cargo test`, e.g. ARGS=stream_id
+	@scripts/setup
+	@scripts/test $(ARGS)
+
+check: ## Run what CI checks besides the tests; ARGS name single steps, e.g. ARGS="format clippy"
+	@scripts/setup cargo-deny
+	@scripts/check $(ARGS)
+
+bench: ## Measure the service on this machine; SMALL=1 for a short run, ARGS go to it
+	@scripts/setup
+	@cargo build --profile local -p tools --bin bench
+	@exec $(LOCAL)/bench $(if $(filter-out 0,$(SMALL)),--small) $(ARGS)
+
+seed: ## Fill the local store with made-up events; EVENTS=N says how many, ARGS go to it
+	@scripts/setup
+	@cargo build --profile local -p tools --bin seed
+	@exec $(LOCAL)/seed $(if $(EVENTS),--events $(EVENTS)) $(ARGS)
+
+rules: ## List the business rules without a test
+	@scripts/setup
+	@scripts/bin checks rules --list
+
+fmt: ## Format the sources
+	@scripts/setup
+	@cargo fmt --all
+
+openapi: ## Write docs/openapi.json anew from the routes
+	@scripts/setup
+	@scripts/openapi write
+
+audit: ## Look for known vulnerabilities in the dependencies (needs the network)
+	@scripts/setup cargo-deny
+	@scripts/deny advisories $(ARGS)
+
+clean-data: ## Delete the local store, .data/
+	rm -rf .data

@@ -1,0 +1,101 @@
+//! All HTTP functions behind one door, the authorizer before them, as API Gateway has it on AWS.
+
+use std::sync::Arc;
+
+use lambda_http::{Body, Request, Response};
+use shared::commands::append::{AppendPorts, KnownHeads};
+use shared::commands::manage_keys::ManageKeysPorts;
+use shared::commands::record_events::RecordEventsPorts;
+use shared::domain::access::{Caller, Scope};
+use shared::http::caller::{authorizer_context, with_authorizer_context};
+use shared::http::credential::credential;
+use shared::http::request::path;
+use shared::http::respond::{Addressee, respond};
+use shared::http::routes::{self, Access, Destination, Endpoint};
+use shared::ports::clock::Clock;
+use shared::ports::commit_log::CommitLog;
+use shared::ports::event_reader::EventReader;
+use shared::ports::key_store::KeyStore;
+use shared::ports::random::Random;
+use shared::ports::token_verifier::TokenVerifier;
+use shared::queries::check_access::{AccessError, CheckAccessPorts, KeyCache, check_access};
+use shared::queries::read_events::ReadEventsPorts;
+
+/// The service, on whatever ports it is given.
+pub struct App {
+    /// Where events go.
+    pub log: Arc<dyn CommitLog>,
+    /// Where events are read.
+    pub events: Arc<dyn EventReader>,
+    /// Where API keys are kept.
+    pub keys: Arc<dyn KeyStore>,
+    /// Checks tokens, if any are accepted.
+    pub tokens: Option<Arc<dyn TokenVerifier>>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Gives random bits.
+    pub random: Arc<dyn Random>,
+    /// Where streams were last seen to end.
+    pub heads: KnownHeads,
+    /// Keys seen lately.
+    pub cache: KeyCache,
+    /// Whether requests need a credential.
+    pub access: Checking,
+}
+
+/// Whether requests need a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checking {
+    /// They do.
+    On,
+    /// Everybody may do everything.
+    Off,
+}
+
+impl App {
+    /// Answers a request as the deployed service does: authorizer first, then the function.
+    pub async fn answer(&self, request: Request) -> Response<Body> {
+        let matched = match routes::find(request.method(), path(&request)) {
+            Ok(Destination::Route(matched)) => matched,
+            // Any function answers what concerns no function.
+            Ok(Destination::Options(_)) => return read_events::handle(&self.reads(), request).await,
+            Err(problem) => return respond(Addressee::of(&request), Err(problem)),
+        };
+        let request = match matched.route.access {
+            Access::Public => request,
+            Access::Scope(_) => self.authorized(request).await,
+        };
+        match matched.route.endpoint {
+            Endpoint::RecordEvents(_) => {
+                let append = AppendPorts { log: &*self.log, random: &*self.random, heads: &self.heads };
+                record_events::handle(&RecordEventsPorts { append, clock: &*self.clock }, request).await
+            }
+            Endpoint::ReadEvents(_) => read_events::handle(&self.reads(), request).await,
+            Endpoint::ManageKeys(_) => {
+                let ports = ManageKeysPorts { keys: &*self.keys, clock: &*self.clock, random: &*self.random };
+                manage_keys::handle(&ports, request).await
+            }
+        }
+    }
+
+    fn reads(&self) -> ReadEventsPorts<'_> {
+        ReadEventsPorts { events: &*self.events, clock: &*self.clock }
+    }
+
+    /// The request with what the authorizer would write of its caller.
+    async fn authorized(&self, request: Request) -> Request {
+        let checked = match self.access {
+            Checking::Off => Ok(Caller { name: "anybody".to_owned(), scopes: Scope::ALL.to_vec(), organization: None }),
+            Checking::On => match credential(request.headers()) {
+                Ok(credential) => {
+                    let ports =
+                        CheckAccessPorts { keys: &*self.keys, tokens: self.tokens.as_deref(), clock: &*self.clock, cache: &self.cache };
+                    check_access(&ports, &credential).await
+                }
+                Err(_) => Err(AccessError::Invalid),
+            },
+        };
+        let fields = authorizer_context(checked.as_ref());
+        with_authorizer_context(request, fields)
+    }
+}

@@ -1,0 +1,163 @@
+//! The whole service in one process: the functions' handlers behind a socket, an embedded DynamoDB
+//! below them, and its stream handed to the functions that hear it.
+
+pub mod app;
+pub mod dev_key;
+pub mod options;
+pub mod server;
+pub mod tail;
+pub mod terminal;
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use authorize::settings::{self, SettingsError};
+use shared::adapters::dynamodb::{Connection, DynamoEvents, TimeShards, connect, table};
+use shared::adapters::embedded::{DataLocation, EmbeddedDynamo, EmbeddedError};
+use shared::adapters::system::{SystemClock, SystemRandom};
+use shared::commands::append::KnownHeads;
+use shared::config::ConfigError;
+use shared::http::openapi;
+use shared::ports::token_verifier::TokenVerifier;
+use shared::queries::check_access::KeyCache;
+use shared::telemetry::{self, LogFormat};
+use shared::wiring;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use app::{App, Checking};
+use options::{Auth, Command, Log, Options};
+
+/// Why the service does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Something else answers at the port.
+    #[error("port {port} is in use: stop what answers there, or choose another with --port")]
+    PortInUse {
+        /// The port.
+        port: u16,
+    },
+    /// The port cannot be listened at.
+    #[error("port {port} cannot be opened")]
+    Port {
+        /// The port.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
+    /// The embedded store did not start.
+    #[error(transparent)]
+    Store(#[from] EmbeddedError),
+    /// The table could not be created.
+    #[error(transparent)]
+    Table(#[from] table::CreateError),
+    /// The development key could not be kept.
+    #[error(transparent)]
+    Key(#[from] dev_key::DevKeyError),
+    /// The environment's settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The settings for credentials cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The socket failed.
+    #[error("the socket failed")]
+    Socket(#[source] io::Error),
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// [`RunError`] says why not.
+pub async fn run(options: Options) -> Result<(), RunError> {
+    match &options.command {
+        Some(Command::Openapi) => terminal::print(&openapi::document_json()),
+        Some(Command::CreateTable { table }) => {
+            table::create(&connect(wiring::connection()?), table).await?;
+            terminal::print(&format!("The table {table} is there."));
+        }
+        None => serve(&options).await?,
+    }
+    Ok(())
+}
+
+async fn serve(options: &Options) -> Result<(), RunError> {
+    let format = match options.log {
+        Log::Text => LogFormat::Text,
+        Log::Json => LogFormat::Json,
+    };
+    telemetry::start(format, shared::config::parsed("LOG_LEVEL")?.unwrap_or(tracing::Level::WARN));
+    let port = options.port;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => RunError::PortInUse { port },
+        _ => RunError::Port { port, source },
+    })?;
+    let url = format!("http://{}", listener.local_addr().map_err(RunError::Socket)?);
+
+    let location = if options.memory { DataLocation::Temporary } else { DataLocation::Folder(options.data_dir.clone()) };
+    let embedded = EmbeddedDynamo::open(location).await?;
+    let client = connect(Connection::local(embedded.endpoint()));
+    table::create(&client, table::DEFAULT_NAME).await?;
+    let events = DynamoEvents::new(client, table::DEFAULT_NAME.to_owned(), TimeShards::default());
+
+    let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+    let key = dev_key::ensure(&options.data_dir, &events, &*clock, &*random).await?;
+    let tokens = settings::tokens()?;
+    let app = Arc::new(App {
+        log: Arc::new(events.clone()),
+        events: Arc::new(events.clone()),
+        keys: Arc::new(events.clone()),
+        tokens: tokens.map(|tokens| Arc::new(tokens) as Arc<dyn TokenVerifier>),
+        clock,
+        random,
+        heads: KnownHeads::default(),
+        cache: KeyCache::new(settings::bootstrap_key()?),
+        access: match options.auth {
+            Auth::On => Checking::On,
+            Auth::Off => Checking::Off,
+        },
+    });
+
+    let (stop, stopped) = watch::channel(false);
+    let data = (!options.memory).then_some(options.data_dir.as_path());
+    terminal::welcome(&terminal::Banner { url: &url, key: &key, auth: options.auth, data });
+    let serving = async {
+        let served = server::serve(listener, app, signalled()).await;
+        // What was acknowledged last is counted before the process ends.
+        stop.send_replace(true);
+        served
+    };
+    let (served, ()) = tokio::join!(serving, tail::follow(&embedded, table::DEFAULT_NAME, &events, stopped));
+    embedded.stop().await?;
+    served.map_err(RunError::Socket)
+}
+
+/// Waits for Ctrl-C or a request to terminate.
+async fn signalled() {
+    let interrupt = async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::warn!(%error, "Ctrl-C is not heard");
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the request to terminate is not heard");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+    terminal::farewell();
+}

@@ -1,0 +1,372 @@
+//! Items of the table, to and from the domain.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::keys;
+use crate::domain::access::ApiKey;
+use crate::domain::body::{Body, Encoding};
+use crate::domain::claim::{Claim, ClaimKey, ClaimSubject, Fence, Slot};
+use crate::domain::commit::{Attempt, Commit, RequestToken};
+use crate::domain::counters::{CounterKey, CounterScope, Fences, IndexList, Kind, RankedUser, SequenceNumber, ShardId, Tally, UserRanking};
+use crate::domain::event::BodyDigest;
+use crate::domain::event_id::EventId;
+use crate::domain::identifiers::OrganizationId;
+use crate::domain::outcome::{EventOutcome, Outcome};
+use crate::domain::status::EventStatus;
+use crate::domain::stream_id::StreamId;
+use crate::domain::timestamp::Timestamp;
+use crate::ports::outcome_log::ConcludedCommit;
+use crate::ports::store_error::StoreError;
+
+/// An item as the SDK has it.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// How many events the commit has.
+pub(crate) const COUNT: &str = "n";
+const ENCODING: &str = "enc";
+const BODY: &str = "body";
+const RECORDED_AT: &str = "at";
+const ATTEMPT: &str = "try";
+const REQUEST: &str = "req";
+const FENCE: &str = "fence";
+const DIGEST: &str = "dig";
+const SEED: &str = "seed";
+const SLOTS: &str = "slots";
+const ORGANIZATION: &str = "org";
+/// The sort key of the commit that an outcome is of.
+pub(crate) const COMMIT_SK: &str = "csk";
+pub(super) const REVISION: &str = "rev";
+const KINDS: &str = "kinds";
+const LISTS: &str = "lists";
+const STATUSES: &str = "statuses";
+const PROCESSING_MS: &str = "pms";
+const PROCESSING_COUNT: &str = "pn";
+const FENCES: &str = "fences";
+const USERS: &str = "users";
+
+/// The bytes of an item that one write unit pays for.
+const WRITE_UNIT: usize = 1024;
+
+pub(super) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(super) fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+fn corrupt(item: &Item, attribute: &str) -> StoreError {
+    let key = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map_or("?", String::as_str);
+    StoreError::Corrupt(format!("{attribute} of {} {}", key(keys::PK), key(keys::SK)))
+}
+
+/// The text of an attribute.
+pub(super) fn read_text<'a>(item: &'a Item, attribute: &str) -> Result<&'a str, StoreError> {
+    item.get(attribute).and_then(|value| value.as_s().ok()).map(String::as_str).ok_or_else(|| corrupt(item, attribute))
+}
+
+pub(super) fn read_number<T: std::str::FromStr>(item: &Item, attribute: &str) -> Result<T, StoreError> {
+    item.get(attribute).and_then(|value| value.as_n().ok()).and_then(|digits| digits.parse().ok()).ok_or_else(|| corrupt(item, attribute))
+}
+
+fn read_hex(item: &Item, attribute: &str) -> Result<u64, StoreError> {
+    u64::from_str_radix(read_text(item, attribute)?, 16).map_err(|_| corrupt(item, attribute))
+}
+
+fn hex(number: u64) -> AttributeValue {
+    text(format!("{number:x}"))
+}
+
+/// The bytes that DynamoDB charges for an item: names and values.
+fn size(item: &Item) -> usize {
+    let value = |value: &AttributeValue| match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::N(digits) => digits.len() / 2 + 2,
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        other => format!("{other:?}").len(),
+    };
+    item.iter().map(|(name, attribute)| name.len() + value(attribute)).sum()
+}
+
+/// A commit's item, with the keys of the indexes that it belongs in.
+pub(crate) fn write_commit(commit: &Commit, time_shards: u8) -> Result<Item, StoreError> {
+    let mut item = Item::from([
+        (keys::PK.to_owned(), text(keys::stream_pk(&commit.stream))),
+        (keys::SK.to_owned(), text(keys::commit_sk(&commit.stream, commit.first))),
+        (COUNT.to_owned(), number(commit.events.len())),
+        (RECORDED_AT.to_owned(), number(commit.recorded_at.millis())),
+        (ATTEMPT.to_owned(), hex(commit.attempt.0)),
+        (keys::TIME.to_owned(), text(keys::time_list(commit, time_shards))),
+        (keys::ORDER.to_owned(), text(keys::order(commit.last_occurred_at(), commit.id()))),
+    ]);
+    if let Some(request) = commit.request {
+        item.insert(REQUEST.to_owned(), hex(request.0));
+    }
+    // All events of a commit have one user and one session.
+    if let Some(first) = commit.events.first() {
+        if let Some(user) = first.details.user.as_ref().filter(|user| !commit.stream.stream.is("user", user.as_str())) {
+            item.insert(keys::WHO.to_owned(), text(keys::user_who(user)));
+        }
+        if let Some(session) = first.details.session.as_ref().filter(|session| !commit.stream.stream.is("session", session.as_str())) {
+            item.insert(keys::SESSION.to_owned(), text(keys::session_key(session)));
+        }
+    }
+    let around = size(&item) + BODY.len() + ENCODING.len() + "json".len();
+    let body = Body::write(&commit.events, WRITE_UNIT.saturating_sub(around)).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let (encoding, body) = match body {
+        Body::Json(json) => ("json", text(json)),
+        Body::Zstd(packed) => ("zstd", AttributeValue::B(Blob::new(packed))),
+    };
+    item.insert(ENCODING.to_owned(), text(encoding));
+    item.insert(BODY.to_owned(), body);
+    Ok(item)
+}
+
+/// Reads what [`write_commit`] wrote.
+pub(crate) fn read_commit(item: &Item) -> Result<Commit, StoreError> {
+    let Slot { stream, first } = keys::read_commit_sk(read_text(item, keys::SK)?).ok_or_else(|| corrupt(item, keys::SK))?;
+    let encoding: Encoding = match read_text(item, ENCODING)? {
+        "json" => Encoding::Json,
+        "zstd" => Encoding::Zstd,
+        _ => return Err(corrupt(item, ENCODING)),
+    };
+    let body = match (encoding, item.get(BODY)) {
+        (Encoding::Json, Some(AttributeValue::S(json))) => Body::Json(json.clone()),
+        (Encoding::Zstd, Some(AttributeValue::B(packed))) => Body::Zstd(packed.as_ref().to_vec()),
+        (Encoding::Json | Encoding::Zstd, _) => return Err(corrupt(item, BODY)),
+    };
+    let recorded_at = read_number::<i64>(item, RECORDED_AT)?.checked_mul(1000).and_then(|micros| Timestamp::from_micros(micros).ok());
+    Ok(Commit {
+        stream,
+        first,
+        recorded_at: recorded_at.ok_or_else(|| corrupt(item, RECORDED_AT))?,
+        attempt: Attempt(read_hex(item, ATTEMPT)?),
+        request: if item.contains_key(REQUEST) { Some(RequestToken(read_hex(item, REQUEST)?)) } else { None },
+        events: body.read().map_err(|_| corrupt(item, BODY))?,
+    })
+}
+
+pub(super) fn write_claim(key: &ClaimKey, claim: &Claim) -> Item {
+    let slots = claim.slots.iter().map(|slot| text(keys::commit_sk(&slot.stream, slot.first))).collect();
+    let mut item = Item::from([
+        (keys::PK.to_owned(), text(keys::claim_pk(key))),
+        (keys::SK.to_owned(), text(keys::CLAIM_SK)),
+        (FENCE.to_owned(), hex(claim.fence.0)),
+        (DIGEST.to_owned(), text(format!("{:x}", claim.digest.0))),
+        (RECORDED_AT.to_owned(), number(claim.recorded_at.millis())),
+        (SEED.to_owned(), hex(claim.seed)),
+        (SLOTS.to_owned(), AttributeValue::L(slots)),
+    ]);
+    if let (ClaimSubject::Event(id), Some(organization)) = (&key.subject, &key.organization) {
+        item.insert(keys::WHO.to_owned(), text(keys::claim_who(*id)));
+        item.insert(keys::ORDER.to_owned(), text(organization.as_str()));
+    }
+    item
+}
+
+pub(super) fn read_claim(item: &Item) -> Result<Claim, StoreError> {
+    let slots = item.get(SLOTS).and_then(|value| value.as_l().ok()).ok_or_else(|| corrupt(item, SLOTS))?;
+    let slot = |value: &AttributeValue| value.as_s().ok().and_then(|sk| keys::read_commit_sk(sk)).ok_or_else(|| corrupt(item, SLOTS));
+    let recorded_at = read_number::<i64>(item, RECORDED_AT)?.checked_mul(1000).and_then(|micros| Timestamp::from_micros(micros).ok());
+    Ok(Claim {
+        fence: Fence(read_hex(item, FENCE)?),
+        digest: BodyDigest(u128::from_str_radix(read_text(item, DIGEST)?, 16).map_err(|_| corrupt(item, DIGEST))?),
+        recorded_at: recorded_at.ok_or_else(|| corrupt(item, RECORDED_AT))?,
+        seed: read_hex(item, SEED)?,
+        slots: slots.iter().map(slot).collect::<Result<_, _>>()?,
+    })
+}
+
+/// The condition that [`read_claim`] would give this fence.
+pub(super) fn fence_is(fence: Fence) -> (&'static str, AttributeValue) {
+    (FENCE, hex(fence.0))
+}
+
+pub(super) fn write_outcome(of: &ConcludedCommit, outcome: &Outcome) -> Result<Item, StoreError> {
+    let json = serde_json::to_string(&outcome.events).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let mut item = Item::from([
+        (keys::PK.to_owned(), text(keys::outcome_pk(outcome.commit))),
+        (keys::SK.to_owned(), text(keys::OUTCOME_SK)),
+        (BODY.to_owned(), text(json)),
+    ]);
+    if let Some(organization) = &of.stream.organization {
+        item.insert(ORGANIZATION.to_owned(), text(organization.as_str()));
+    }
+    // Failed and stuck events are found by their status; the many that went well are not indexed.
+    let flagged = [EventStatus::Failed, EventStatus::Processing]
+        .into_iter()
+        .find(|status| outcome.events.iter().any(|event| event.status == *status));
+    if let Some(status) = flagged {
+        item.insert(keys::WHO.to_owned(), text(keys::flagged_who(status)));
+        item.insert(keys::ORDER.to_owned(), text(keys::order(of.last_occurred_at, outcome.commit)));
+        item.insert(COMMIT_SK.to_owned(), text(keys::commit_sk(&of.stream, of.first)));
+    }
+    Ok(item)
+}
+
+pub(crate) fn read_outcome(item: &Item) -> Result<Outcome, StoreError> {
+    let commit = read_text(item, keys::PK)?.strip_prefix("P#").and_then(|id| id.parse::<EventId>().ok());
+    let events: Vec<EventOutcome> = serde_json::from_str(read_text(item, BODY)?).map_err(|_| corrupt(item, BODY))?;
+    Ok(Outcome { commit: commit.ok_or_else(|| corrupt(item, keys::PK))?, events })
+}
+
+/// Whose events an outcome is of.
+pub(crate) fn read_organization(item: &Item) -> Result<Option<OrganizationId>, StoreError> {
+    if !item.contains_key(ORGANIZATION) {
+        return Ok(None);
+    }
+    read_text(item, ORGANIZATION)?.parse().map(Some).map_err(|_| corrupt(item, ORGANIZATION))
+}
+
+/// What kind of item this is, for those that change counters.
+#[cfg(feature = "stream")]
+pub(super) enum ItemKind {
+    Commit,
+    Outcome,
+    Other,
+}
+
+#[cfg(feature = "stream")]
+pub(super) fn kind_of(item: &Item) -> ItemKind {
+    match (read_text(item, keys::PK).unwrap_or_default(), read_text(item, keys::SK)) {
+        (pk, _) if pk.starts_with("S#") => ItemKind::Commit,
+        (pk, Ok(keys::OUTCOME_SK)) if pk.starts_with("P#") => ItemKind::Outcome,
+        _ => ItemKind::Other,
+    }
+}
+
+/// The list of the time index that a commit's item is in.
+#[cfg(feature = "stream")]
+pub(super) fn list_of(item: &Item) -> Option<IndexList> {
+    read_text(item, keys::TIME).ok().map(|list| IndexList(list.to_owned()))
+}
+
+fn numbers<K: ToString>(map: impl IntoIterator<Item = (K, u64)>) -> AttributeValue {
+    AttributeValue::M(map.into_iter().map(|(name, count)| (name.to_string(), number(count))).collect())
+}
+
+fn read_numbers(item: &Item, attribute: &str) -> Result<Vec<(String, u64)>, StoreError> {
+    let Some(map) = item.get(attribute) else { return Ok(Vec::new()) };
+    let map = map.as_m().map_err(|_| corrupt(item, attribute))?;
+    let entry = |(name, value): (&String, &AttributeValue)| {
+        let count = value.as_n().ok().and_then(|digits| digits.parse().ok()).ok_or_else(|| corrupt(item, attribute))?;
+        Ok((name.clone(), count))
+    };
+    map.iter().map(entry).collect()
+}
+
+fn write_fences(fences: &Fences) -> AttributeValue {
+    AttributeValue::M(fences.0.iter().map(|(shard, last)| (shard.0.clone(), text(last.0.clone()))).collect())
+}
+
+fn read_fences(item: &Item) -> Result<Fences, StoreError> {
+    let map = item.get(FENCES).and_then(|value| value.as_m().ok()).ok_or_else(|| corrupt(item, FENCES))?;
+    let fence = |(shard, last): (&String, &AttributeValue)| {
+        let last = last.as_s().map_err(|_| corrupt(item, FENCES))?;
+        Ok((ShardId(shard.clone()), SequenceNumber(last.clone())))
+    };
+    Ok(Fences(map.iter().map(fence).collect::<Result<BTreeMap<_, _>, StoreError>>()?))
+}
+
+/// `type|source|category`; the type is empty for kinds that are counted together.
+fn kind_name(kind: &Kind) -> String {
+    let event_type = kind.event_type.as_ref().map_or("", |event_type| event_type.as_str());
+    format!("{event_type}|{}|{}", kind.source, kind.category)
+}
+
+fn read_kind(name: &str) -> Option<Kind> {
+    let mut parts = name.rsplitn(3, '|');
+    let (category, source, event_type) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(Kind {
+        event_type: if event_type.is_empty() { None } else { Some(event_type.parse().ok()?) },
+        source: source.parse().ok()?,
+        category: category.parse().ok()?,
+    })
+}
+
+pub(super) fn write_tally(key: &CounterKey, tally: &Tally, revision: u64) -> Item {
+    let (pk, sk) = keys::counter_key(key);
+    let mut item = Item::from([
+        (keys::PK.to_owned(), text(pk)),
+        (keys::SK.to_owned(), text(sk)),
+        (REVISION.to_owned(), number(revision)),
+        (KINDS.to_owned(), numbers(tally.kinds.iter().map(|(kind, count)| (kind_name(kind), *count)))),
+        (FENCES.to_owned(), write_fences(&tally.fences)),
+    ]);
+    if !tally.lists.is_empty() {
+        item.insert(LISTS.to_owned(), AttributeValue::Ss(tally.lists.iter().map(|list| list.0.clone()).collect()));
+    }
+    if !tally.statuses.is_empty() {
+        item.insert(STATUSES.to_owned(), numbers(tally.statuses.iter().map(|(status, count)| (status, *count))));
+    }
+    if tally.processing_count > 0 {
+        item.insert(PROCESSING_MS.to_owned(), number(tally.processing_ms));
+        item.insert(PROCESSING_COUNT.to_owned(), number(tally.processing_count));
+    }
+    if let Some(watermark) = tally.watermark {
+        item.insert(RECORDED_AT.to_owned(), number(watermark.millis()));
+    }
+    item
+}
+
+pub(super) fn read_tally(item: &Item) -> Result<Tally, StoreError> {
+    let kinds = read_numbers(item, KINDS)?.into_iter().map(|(name, count)| Some((read_kind(&name)?, count)));
+    let statuses = read_numbers(item, STATUSES)?.into_iter().map(|(name, count)| Some((name.parse().ok()?, count)));
+    let lists = item.get(LISTS).and_then(|value| value.as_ss().ok()).into_iter().flatten();
+    let optional = |attribute: &str| if item.contains_key(attribute) { read_number::<u64>(item, attribute) } else { Ok(0) };
+    let watermark = if item.contains_key(RECORDED_AT) { Some(read_number::<i64>(item, RECORDED_AT)?) } else { None };
+    Ok(Tally {
+        kinds: kinds.collect::<Option<_>>().ok_or_else(|| corrupt(item, KINDS))?,
+        lists: lists.map(|list| IndexList(list.clone())).collect(),
+        statuses: statuses.collect::<Option<_>>().ok_or_else(|| corrupt(item, STATUSES))?,
+        processing_ms: optional(PROCESSING_MS)?,
+        processing_count: optional(PROCESSING_COUNT)?,
+        watermark: watermark.and_then(|millis| Timestamp::from_micros(millis.checked_mul(1000)?).ok()),
+        fences: read_fences(item)?,
+    })
+}
+
+/// Between a user's count and excess, and before the user.
+pub(super) fn write_ranking(scope: &CounterScope, ranking: &UserRanking, revision: u64) -> Item {
+    let users = ranking.users.iter().map(|(user, entry)| {
+        let pair = AttributeValue::L(vec![number(entry.count), number(entry.excess)]);
+        (user.as_str().to_owned(), pair)
+    });
+    Item::from([
+        (keys::PK.to_owned(), text(keys::counter_pk(scope))),
+        (keys::SK.to_owned(), text(keys::counter_sk(crate::domain::counters::Period::Users))),
+        (REVISION.to_owned(), number(revision)),
+        (USERS.to_owned(), AttributeValue::M(users.collect())),
+        (FENCES.to_owned(), write_fences(&ranking.fences)),
+    ])
+}
+
+pub(super) fn read_ranking(item: &Item) -> Result<UserRanking, StoreError> {
+    let map = item.get(USERS).and_then(|value| value.as_m().ok()).ok_or_else(|| corrupt(item, USERS))?;
+    let entry = |(user, pair): (&String, &AttributeValue)| {
+        let pair: Vec<u64> = pair.as_l().ok()?.iter().filter_map(|value| value.as_n().ok()?.parse().ok()).collect();
+        let [count, excess] = pair.as_slice() else { return None };
+        Some((user.parse().ok()?, RankedUser { count: *count, excess: *excess }))
+    };
+    Ok(UserRanking { users: map.iter().map(entry).collect::<Option<_>>().ok_or_else(|| corrupt(item, USERS))?, fences: read_fences(item)? })
+}
+
+pub(super) fn write_api_key(key: &ApiKey) -> Result<Item, StoreError> {
+    Ok(Item::from([
+        (keys::PK.to_owned(), text(keys::CONFIG_PK)),
+        (keys::SK.to_owned(), text(format!("{}{}", keys::API_KEY_PREFIX, key.digest.as_str()))),
+        (BODY.to_owned(), text(serde_json::to_string(key).map_err(|error| StoreError::Corrupt(error.to_string()))?)),
+    ]))
+}
+
+pub(super) fn read_api_key(item: &Item) -> Result<ApiKey, StoreError> {
+    serde_json::from_str(read_text(item, BODY)?).map_err(|_| corrupt(item, BODY))
+}
+
+/// Whether the item is a commit of a stream of this name.
+pub(super) fn is_of_stream(item: &Item, stream: &StreamId) -> bool {
+    read_text(item, keys::SK).ok().and_then(keys::read_commit_sk).is_some_and(|slot| slot.stream.stream == *stream)
+}

@@ -1,0 +1,77 @@
+//! The ports on DynamoDB: one table, three indexes, one stream.
+
+mod batch;
+mod client;
+mod commit_log;
+mod counter_store;
+mod event_reader;
+mod failure;
+mod items;
+mod key_store;
+mod keys;
+mod meter;
+mod outcome_log;
+mod scan;
+#[cfg(feature = "stream")]
+pub mod stream;
+pub mod table;
+
+pub use client::{Connection, Credentials, connect};
+pub use meter::{Meter, Usage};
+
+/// The table, through a client. Every port is implemented on it.
+#[derive(Debug, Clone)]
+pub struct DynamoEvents {
+    client: aws_sdk_dynamodb::Client,
+    table: String,
+    time_shards: TimeShards,
+}
+
+impl DynamoEvents {
+    /// The ports on the table of this name.
+    #[must_use]
+    pub const fn new(client: aws_sdk_dynamodb::Client, table: String, time_shards: TimeShards) -> Self {
+        Self { client, table, time_shards }
+    }
+
+    /// Opens a connection before the first request needs it: a read of a key that does not exist.
+    pub async fn warm_up(&self) {
+        use aws_sdk_dynamodb::types::AttributeValue;
+        let nothing = AttributeValue::S("-".to_owned());
+        let read = self.client.get_item().table_name(&self.table).key(keys::PK, nothing.clone()).key(keys::SK, nothing).send().await;
+        if let Err(error) = read {
+            tracing::warn!(error = %crate::telemetry::Chain(&error), "the table was not reached at start");
+        }
+    }
+}
+
+/// How many partitions of the time index one category has a day, to spread more writes than one
+/// partition takes (1000 write units a second). May be raised at any time; lowering it hides events
+/// from queries until they are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeShards(u8);
+
+impl TimeShards {
+    /// The most partitions.
+    pub const MAX: u8 = 16;
+
+    /// So many partitions, or nothing outside 1 to [`TimeShards::MAX`].
+    #[must_use]
+    pub fn new(shards: u8) -> Option<Self> {
+        (1..=Self::MAX).contains(&shards).then_some(Self(shards))
+    }
+}
+
+impl Default for TimeShards {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl std::str::FromStr for TimeShards {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().ok().and_then(Self::new).ok_or_else(|| format!("must be a number from 1 to {}", Self::MAX))
+    }
+}

@@ -1,0 +1,317 @@
+//! Reads lists of the time index, newest first, and merges them into one order.
+//!
+//! A list is in the order of its commits' latest events. An event may be older than that, but not by
+//! more than an hour, because a commit does not span hours. So an event may be handed out once every
+//! list has been read below its time, and a read for events up to some time starts at the end of
+//! that time's hour.
+
+use std::collections::BinaryHeap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures::future::try_join_all;
+
+use super::DynamoEvents;
+use super::failure::store_error;
+use super::items::{self, Item, read_text, text};
+use super::keys::{self, AFTER_ALL, ORDER, PK, TIME_INDEX};
+use crate::domain::counters::IndexList;
+use crate::domain::event::{Event, Position};
+use crate::domain::query::EventFilter;
+use crate::domain::timestamp::Timestamp;
+use crate::ports::store_error::StoreError;
+
+/// The most commits of one call: few enough for the answer to stay below a page of the store.
+const MOST_A_CALL: i32 = 500;
+
+/// A read of several lists, newest event first.
+pub(super) struct Scan<'a> {
+    store: &'a DynamoEvents,
+    filter: &'a EventFilter,
+    lists: Vec<List>,
+    lower: Timestamp,
+    upper: Timestamp,
+    below: Option<Position>,
+    ready: BinaryHeap<ByPosition>,
+    /// How many events were read, whether they match or not.
+    pub(super) examined: u64,
+    matched: u64,
+    commits: u64,
+}
+
+struct List {
+    name: IndexList,
+    state: Reading,
+}
+
+enum Reading {
+    Unread,
+    /// Read down to this time; the key is where to go on.
+    Down(Timestamp, std::collections::HashMap<String, AttributeValue>),
+    Exhausted,
+}
+
+struct ByPosition(Event);
+
+impl PartialEq for ByPosition {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.position() == other.0.position()
+    }
+}
+impl Eq for ByPosition {}
+impl PartialOrd for ByPosition {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for ByPosition {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.position().cmp(&other.0.position())
+    }
+}
+
+/// What a scan hands out.
+pub(super) enum Step {
+    /// The next event that matches.
+    Event(Box<Event>),
+    /// Nothing more.
+    End,
+    /// More was to be read than allowed; every event above this place has been handed out.
+    Bound(Position),
+}
+
+impl<'a> Scan<'a> {
+    /// A read of `lists` for events that match `filter`, from `lower` to `upper` (both inclusive)
+    /// and below `below`.
+    pub(super) fn new(
+        store: &'a DynamoEvents,
+        filter: &'a EventFilter,
+        lists: Vec<IndexList>,
+        (lower, upper): (Timestamp, Timestamp),
+        below: Option<Position>,
+    ) -> Self {
+        let lists = lists.into_iter().map(|name| List { name, state: Reading::Unread }).collect();
+        Self { store, filter, lists, lower, upper, below, ready: BinaryHeap::new(), examined: 0, matched: 0, commits: 0 }
+    }
+
+    /// The next event. `wanted` is about how many more will be asked for, `bound` how many events
+    /// may be examined in all.
+    pub(super) async fn next(&mut self, wanted: u64, bound: u64) -> Result<Step, StoreError> {
+        loop {
+            let frontier = self.lists.iter().filter_map(|list| match &list.state {
+                Reading::Unread => Some(Timestamp::MAX),
+                Reading::Down(time, _) => Some(*time),
+                Reading::Exhausted => None,
+            });
+            let frontier = frontier.max();
+            if let Some(event) = self.ready.peek() {
+                if frontier.is_none_or(|frontier| event.0.occurred_at > frontier) {
+                    return Ok(self.ready.pop().map_or(Step::End, |event| Step::Event(Box::new(event.0))));
+                }
+            } else if frontier.is_none() {
+                return Ok(Step::End);
+            }
+            let Some(frontier) = frontier else { return Ok(Step::End) };
+            if self.examined >= bound {
+                let place = crate::domain::event_id::EventId::new(uuid::Uuid::max());
+                return Ok(Step::Bound(Position { occurred_at: frontier.min(self.upper), place }));
+            }
+            self.read(frontier, wanted).await?;
+        }
+    }
+
+    /// Reads on in every list that has not been read below `frontier`.
+    async fn read(&mut self, frontier: Timestamp, wanted: u64) -> Result<(), StoreError> {
+        let due: Vec<usize> = self
+            .lists
+            .iter()
+            .enumerate()
+            .filter(|(_, list)| {
+                matches!(&list.state, Reading::Unread) || matches!(&list.state, Reading::Down(time, _) if *time == frontier)
+            })
+            .map(|(index, _)| index)
+            .collect();
+        let limit = self.page(wanted, due.len());
+        let pages = try_join_all(due.iter().map(|index| self.page_of(&self.lists[*index], limit))).await?;
+        for (index, (found, next)) in due.into_iter().zip(pages) {
+            let mut down = None;
+            for item in &found {
+                down = keys::order_time(read_text(item, ORDER)?).or(down);
+                let commit = items::read_commit(item)?;
+                self.commits += 1;
+                for event in commit.to_events() {
+                    self.examined += 1;
+                    let in_range = event.occurred_at <= self.upper && self.below.is_none_or(|below| event.position() < below);
+                    if in_range && self.filter.matches(&event) {
+                        self.matched += 1;
+                        self.ready.push(ByPosition(event));
+                    }
+                }
+            }
+            self.lists[index].state = match (next, down) {
+                (Some(key), Some(down)) => Reading::Down(down, key),
+                // A page without an item that goes on: as far down as before.
+                (Some(key), None) => Reading::Down(frontier, key),
+                (None, _) => Reading::Exhausted,
+            };
+        }
+        Ok(())
+    }
+
+    /// How many commits to ask each of `lists` lists for: a cautious guess at first, then what the
+    /// matches found so far suggest. What is read and not needed is paid for.
+    fn page(&self, wanted: u64, lists: usize) -> i32 {
+        let lists = (lists as u64).max(1);
+        let waiting = self.ready.len() as u64;
+        let missing = wanted.saturating_sub(waiting).max(1);
+        let commits = if self.commits == 0 {
+            (missing / (8 * lists)).clamp(5, 40)
+        } else {
+            (missing * self.commits * 11).div_ceil(self.matched.max(1) * 10 * lists) + 1
+        };
+        i32::try_from(commits).unwrap_or(MOST_A_CALL).clamp(1, MOST_A_CALL)
+    }
+
+    async fn page_of(
+        &self,
+        list: &List,
+        limit: i32,
+    ) -> Result<(Vec<Item>, Option<std::collections::HashMap<String, AttributeValue>>), StoreError> {
+        let start = match &list.state {
+            Reading::Unread | Reading::Exhausted => None,
+            Reading::Down(_, key) => Some(key.clone()),
+        };
+        let page = self
+            .store
+            .client
+            .query()
+            .table_name(&self.store.table)
+            .index_name(TIME_INDEX)
+            .key_condition_expression("#list = :list AND #order BETWEEN :low AND :high")
+            .expression_attribute_names("#list", keys::TIME)
+            .expression_attribute_names("#order", ORDER)
+            .expression_attribute_values(":list", text(&list.name.0))
+            .expression_attribute_values(":low", text(self.lower.sort_key()))
+            .expression_attribute_values(":high", text(format!("{}{AFTER_ALL}", self.upper.hour().end().sort_key())))
+            .scan_index_forward(false)
+            .limit(limit)
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(store_error)?;
+        Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
+    }
+}
+
+/// A part of an index's partition, in the order of time.
+pub(super) struct IndexRange<'a> {
+    pub(super) index: &'static str,
+    pub(super) attribute: &'static str,
+    pub(super) value: &'a str,
+    pub(super) from: Option<Timestamp>,
+    pub(super) to: Option<Timestamp>,
+}
+
+impl DynamoEvents {
+    /// All items of an index's partition, down to its end.
+    pub(super) async fn index_items(&self, range: &IndexRange<'_>, most: usize) -> Result<Vec<Item>, StoreError> {
+        let mut found = Vec::new();
+        let mut start = None;
+        let low = range.from.map_or(String::new(), Timestamp::sort_key);
+        let high = range.to.map_or(String::new(), |to| to.hour().end().sort_key());
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .index_name(range.index)
+                .key_condition_expression("#hash = :value AND #order BETWEEN :low AND :high")
+                .expression_attribute_names("#hash", range.attribute)
+                .expression_attribute_names("#order", ORDER)
+                .expression_attribute_values(":value", text(range.value))
+                .expression_attribute_values(":low", text(if low.is_empty() { " " } else { &low }))
+                .expression_attribute_values(":high", text(format!("{high}{AFTER_ALL}")))
+                .scan_index_forward(false)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(store_error)?;
+            found.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() || found.len() > most {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// All items of a partition whose sort keys start with `prefix`, as the last write left them.
+    pub(super) async fn prefixed(&self, pk: &str, prefix: &str) -> Result<Vec<Item>, StoreError> {
+        let mut found = Vec::new();
+        let mut start = None;
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+                .expression_attribute_values(":pk", text(pk))
+                .expression_attribute_values(":prefix", text(prefix))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(store_error)?;
+            found.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// The items of a partition whose sort keys lie between two, in their order or against it.
+    pub(super) async fn between(
+        &self,
+        pk: &str,
+        (low, high): (&str, &str),
+        direction: Direction,
+        limit: Option<i32>,
+        consistent: bool,
+    ) -> Result<Vec<Item>, StoreError> {
+        let mut found = Vec::new();
+        let mut start = None;
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
+                .expression_attribute_values(":pk", text(pk))
+                .expression_attribute_values(":low", text(low))
+                .expression_attribute_values(":high", text(high))
+                .scan_index_forward(direction == Direction::Forward)
+                .consistent_read(consistent)
+                .set_limit(limit)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(store_error)?;
+            found.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() || limit.is_some() {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+/// Which way to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    Forward,
+    Backward,
+}
+
+/// The table's key of an item of an index.
+pub(super) fn table_key(item: &Item) -> Result<(String, String), StoreError> {
+    Ok((read_text(item, PK)?.to_owned(), read_text(item, keys::SK)?.to_owned()))
+}

@@ -1,0 +1,52 @@
+//! The table's stream, as Lambda hands it to a function.
+
+use aws_lambda_events::event::dynamodb::EventRecord;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::items::{self, Item, ItemKind};
+use crate::domain::counters::{Change, ChangeKind, SequenceNumber};
+use crate::ports::store_error::StoreError;
+
+/// What a record changed that counters care about; none for claims, counters and other items.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] if the record's item cannot be read.
+pub fn change(record: &EventRecord) -> Result<Option<Change>, StoreError> {
+    let sequence =
+        record.change.sequence_number.clone().ok_or_else(|| StoreError::Corrupt("a record has no sequence number".to_owned()))?;
+    let new = to_item(&record.change.new_image);
+    let kind = match items::kind_of(&new) {
+        // A commit is written once; a second record of it would be a write without effect.
+        ItemKind::Commit if record.change.old_image.is_empty() => {
+            ChangeKind::Committed(Box::new(items::read_commit(&new)?), items::list_of(&new))
+        }
+        ItemKind::Outcome => ChangeKind::Concluded {
+            organization: items::read_organization(&new)?,
+            before: if record.change.old_image.is_empty() { None } else { Some(items::read_outcome(&to_item(&record.change.old_image))?) },
+            after: items::read_outcome(&new)?,
+        },
+        ItemKind::Commit | ItemKind::Other => return Ok(None),
+    };
+    Ok(Some(Change { sequence: SequenceNumber(sequence), kind }))
+}
+
+fn to_item(image: &serde_dynamo::Item) -> Item {
+    image.iter().map(|(name, value)| (name.clone(), to_attribute(value))).collect()
+}
+
+fn to_attribute(value: &serde_dynamo::AttributeValue) -> AttributeValue {
+    use serde_dynamo::AttributeValue as From;
+    match value {
+        From::S(text) => AttributeValue::S(text.clone()),
+        From::N(digits) => AttributeValue::N(digits.clone()),
+        From::B(bytes) => AttributeValue::B(Blob::new(bytes.clone())),
+        From::Bool(truth) => AttributeValue::Bool(*truth),
+        From::Null(null) => AttributeValue::Null(*null),
+        From::L(values) => AttributeValue::L(values.iter().map(to_attribute).collect()),
+        From::M(members) => AttributeValue::M(members.iter().map(|(name, value)| (name.clone(), to_attribute(value))).collect()),
+        From::Ss(texts) => AttributeValue::Ss(texts.clone()),
+        From::Ns(numbers) => AttributeValue::Ns(numbers.clone()),
+        From::Bs(blobs) => AttributeValue::Bs(blobs.iter().map(|bytes| Blob::new(bytes.clone())).collect()),
+    }
+}

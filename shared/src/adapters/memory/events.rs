@@ -1,0 +1,174 @@
+//! Commits, claims and outcomes in memory, and every query answered by looking at all events.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::domain::claim::{Claim, ClaimKey, Fence, Slot};
+use crate::domain::commit::Commit;
+use crate::domain::event::Event;
+use crate::domain::event_id::EventId;
+use crate::domain::identifiers::OrganizationId;
+use crate::domain::outcome::{EventOutcome, Outcome};
+use crate::domain::query::{EventPage, EventQuery, ObservedEvent, PageStart, Total};
+use crate::domain::statistics::{Statistics, StatisticsScope};
+use crate::domain::stream_id::StreamKey;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::version::Version;
+use crate::ports::commit_log::{CommitLog, Put};
+use crate::ports::event_reader::{EventReader, StreamRequest, StreamSlice};
+use crate::ports::outcome_log::{ConcludedCommit, OutcomeLog};
+use crate::ports::store_error::StoreError;
+
+/// Events in memory.
+#[derive(Debug, Default)]
+pub struct MemoryEvents(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    commits: BTreeMap<(StreamKey, Version), Commit>,
+    claims: BTreeMap<ClaimKey, Claim>,
+    outcomes: BTreeMap<EventId, Outcome>,
+}
+
+impl State {
+    fn events(&self) -> impl Iterator<Item = ObservedEvent> {
+        self.commits.values().flat_map(|commit| self.observe(commit))
+    }
+
+    fn observe(&self, commit: &Commit) -> Vec<ObservedEvent> {
+        let outcome = self.outcomes.get(&commit.id());
+        let observe = |(index, event): (usize, Event)| {
+            let outcome = outcome.and_then(|outcome| outcome.events.get(index)).cloned().unwrap_or(EventOutcome::PENDING);
+            ObservedEvent { event, outcome }
+        };
+        commit.to_events().into_iter().enumerate().map(observe).collect()
+    }
+}
+
+impl MemoryEvents {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All commits, by stream and version.
+    #[must_use]
+    pub fn commits(&self) -> Vec<Commit> {
+        self.state().commits.values().cloned().collect()
+    }
+}
+
+#[async_trait]
+impl CommitLog for MemoryEvents {
+    async fn head(&self, stream: &StreamKey) -> Result<Version, StoreError> {
+        let state = self.state();
+        let last = state.commits.range((stream.clone(), Version::EMPTY)..=(stream.clone(), Version::MAX)).next_back();
+        Ok(last.map_or(Version::EMPTY, |(_, commit)| commit.last()))
+    }
+
+    async fn commit_at(&self, slot: &Slot) -> Result<Option<Commit>, StoreError> {
+        Ok(self.state().commits.get(&(slot.stream.clone(), slot.first)).cloned())
+    }
+
+    async fn put(&self, commits: &[Commit]) -> Result<Put, StoreError> {
+        let mut state = self.state();
+        let taken: Vec<Commit> =
+            commits.iter().filter_map(|commit| state.commits.get(&(commit.stream.clone(), commit.first)).cloned()).collect();
+        if !taken.is_empty() {
+            return Ok(Put::Taken(taken));
+        }
+        state.commits.extend(commits.iter().map(|commit| ((commit.stream.clone(), commit.first), commit.clone())));
+        Ok(Put::Stored)
+    }
+
+    async fn claim(&self, key: &ClaimKey) -> Result<Option<Claim>, StoreError> {
+        Ok(self.state().claims.get(key).cloned())
+    }
+
+    async fn put_claim(&self, key: &ClaimKey, claim: &Claim) -> Result<Option<Claim>, StoreError> {
+        let mut state = self.state();
+        let standing = state.claims.get(key).cloned();
+        if standing.is_none() {
+            state.claims.insert(key.clone(), claim.clone());
+        }
+        Ok(standing)
+    }
+
+    async fn move_claim(&self, key: &ClaimKey, from: Fence, claim: &Claim) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        let held = state.claims.get(key).is_some_and(|standing| standing.fence == from);
+        if held {
+            state.claims.insert(key.clone(), claim.clone());
+        }
+        Ok(held)
+    }
+}
+
+#[async_trait]
+impl OutcomeLog for MemoryEvents {
+    async fn outcome(&self, commit: EventId) -> Result<Option<Outcome>, StoreError> {
+        Ok(self.state().outcomes.get(&commit).cloned())
+    }
+
+    async fn put_outcome(&self, _of: &ConcludedCommit, outcome: &Outcome) -> Result<(), StoreError> {
+        self.state().outcomes.insert(outcome.commit, outcome.clone());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl EventReader for MemoryEvents {
+    async fn event(&self, id: EventId, organization: Option<&OrganizationId>) -> Result<Option<ObservedEvent>, StoreError> {
+        let visible =
+            |event: &ObservedEvent| event.event.id == id && (organization.is_none() || event.event.organization() == organization);
+        Ok(self.state().events().filter(visible).min_by_key(|event| event.event.place))
+    }
+
+    async fn stream(&self, request: &StreamRequest) -> Result<StreamSlice, StoreError> {
+        let state = self.state();
+        let visible = |event: &ObservedEvent| {
+            event.event.stream.stream == request.stream
+                && (request.organization.is_none() || event.event.organization() == request.organization.as_ref())
+        };
+        let mut events: Vec<ObservedEvent> = state.events().filter(visible).collect();
+        let several = events.iter().any(|event| event.event.stream != events[0].event.stream);
+        if several {
+            events.sort_by(|one, other| {
+                let key = |event: &ObservedEvent| (event.event.recorded_at, event.event.stream.clone(), event.event.stream_version);
+                key(one).cmp(&key(other))
+            });
+        }
+        let recorded = |event: Option<&ObservedEvent>| event.map(|event| event.event.recorded_at);
+        let (created_at, updated_at) = (recorded(events.first()), recorded(events.last()));
+        let version = Version::new(events.len() as u64);
+        events.retain(|event| (request.from..=request.to).contains(&event.event.stream_version));
+        events.truncate(request.limit);
+        Ok(StreamSlice { events, version, created_at, updated_at })
+    }
+
+    async fn query(&self, query: &EventQuery, _now: Timestamp) -> Result<EventPage, StoreError> {
+        let matches = |event: &ObservedEvent| query.filter.matches(&event.event) && query.filter.matches_status(event.outcome.status);
+        let mut events: Vec<ObservedEvent> = self.state().events().filter(matches).collect();
+        events.sort_by_key(|event| std::cmp::Reverse(event.event.position()));
+        let total = events.len() as u64;
+        let skip = match query.start {
+            PageStart::Offset(offset) => usize::try_from(offset).unwrap_or(usize::MAX).min(events.len()),
+            PageStart::Below(position) => events.partition_point(|event| event.event.position() >= position),
+        };
+        let rest = events.split_off(skip);
+        let has_more = rest.len() > query.size.get();
+        let events: Vec<ObservedEvent> = rest.into_iter().take(query.size.get()).collect();
+        let next = events.last().filter(|_| has_more).map(|event| event.event.position());
+        Ok(EventPage { events, total: Total::Exactly(total), next })
+    }
+
+    async fn statistics(&self, scope: &StatisticsScope, now: Timestamp) -> Result<Statistics, StoreError> {
+        let wanted = |event: &ObservedEvent| {
+            (scope.organization.is_none() || scope.organization.as_ref() == event.event.organization())
+                && (scope.user.is_none() || scope.user.as_ref() == event.event.details.user.as_ref())
+        };
+        let events: Vec<ObservedEvent> = self.state().events().filter(wanted).collect();
+        Ok(Statistics::from_events(&events, now))
+    }
+}

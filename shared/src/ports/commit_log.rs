@@ -1,0 +1,61 @@
+//! Where commits and claims are kept.
+
+use async_trait::async_trait;
+
+use super::store_error::StoreError;
+use crate::domain::claim::{Claim, ClaimKey, Fence, Slot};
+use crate::domain::commit::Commit;
+use crate::domain::stream_id::StreamKey;
+use crate::domain::version::Version;
+
+/// Keeps commits and claims: each call is one atomic step of the append protocol, and every read
+/// sees all writes that were answered before it. Held to `testing::commit_log`.
+#[async_trait]
+pub trait CommitLog: Send + Sync {
+    /// The version of the stream: the end of its last commit, or [`Version::EMPTY`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store does not answer.
+    async fn head(&self, stream: &StreamKey) -> Result<Version, StoreError>;
+
+    /// The commit that starts at this slot.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store does not answer.
+    async fn commit_at(&self, slot: &Slot) -> Result<Option<Commit>, StoreError>;
+
+    /// Stores 1 to 100 commits, all or none: none if any of their slots is taken.
+    ///
+    /// The caller promises that each slot comes right after a commit, or another of these.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store does not answer: then the commits may or may not be stored.
+    async fn put(&self, commits: &[Commit]) -> Result<Put, StoreError>;
+
+    /// The claim of this key.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store does not answer.
+    async fn claim(&self, key: &ClaimKey) -> Result<Option<Claim>, StoreError>;
+
+    /// Stores a claim if there is none of this key, else returns the one that there is.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store does not answer: then the claim may or may not be stored.
+    async fn put_claim(&self, key: &ClaimKey, claim: &Claim) -> Result<Option<Claim>, StoreError>;
+
+    /// Replaces the claim of this key if it still has the fence `from`. Returns whether it had.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store does not answer: then the claim may or may not be moved.
+    async fn move_claim(&self, key: &ClaimKey, from: Fence, claim: &Claim) -> Result<bool, StoreError>;
+}
+
+/// What came of [`CommitLog::put`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Put {
+    /// All commits are stored.
+    Stored,
+    /// Nothing was written: these commits, at least one, stand in the way.
+    Taken(Vec<Commit>),
+}

@@ -1,0 +1,12 @@
+//! What the commands and queries need from outside, in words of the domain. Each port has at least
+//! two adapters, held to one contract in [`crate::testing`].
+
+pub mod clock;
+pub mod commit_log;
+pub mod counter_store;
+pub mod event_reader;
+pub mod key_store;
+pub mod outcome_log;
+pub mod random;
+pub mod store_error;
+pub mod token_verifier;

@@ -1,0 +1,4 @@
+//! One read per file: its ports and its error.
+
+pub mod check_access;
+pub mod read_events;

@@ -1,0 +1,193 @@
+//! Queries, totals, paging and statistics of the DynamoDB adapter are those of the oracle.
+
+use event_service_tests::Store;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestError, TestRunner};
+use shared::adapters::memory::MemoryEvents;
+use shared::adapters::system::SystemRandom;
+use shared::commands::append::{AppendPorts, AppendRequest, KnownHeads, append};
+use shared::domain::category::EventCategory;
+use shared::domain::event::EventDraft;
+use shared::domain::event_id::EventId;
+use shared::domain::query::{DataFilter, EventFilter, EventQuery, ObservedEvent, PageSize, PageStart};
+use shared::domain::source::EventSource;
+use shared::domain::statistics::{Statistics, StatisticsScope};
+use shared::domain::status::EventStatus;
+use shared::domain::timestamp::Timestamp;
+use shared::domain::version::ExpectedVersion;
+use shared::ports::commit_log::CommitLog;
+use shared::ports::event_reader::EventReader;
+use shared::ports::outcome_log::OutcomeLog;
+use shared::testing::builders::{details, noon};
+use shared::testing::outcome_log::{concluded, outcome};
+
+const HISTORIES: u32 = 40;
+const QUERIES: usize = 25;
+
+/// An event of a small world, so that filters hit, users meet and times collide.
+fn drafts() -> impl Strategy<Value = EventDraft> {
+    let who =
+        (proptest::option::weighted(0.7, 0..3_u8), proptest::option::weighted(0.5, 0..3_u8), proptest::option::weighted(0.5, 0..2_u8));
+    let what = (0..3_u8, 0..3_usize, 0..4_usize, 0..3_u8);
+    let place = (proptest::option::weighted(0.4, 0..3_u8), proptest::option::weighted(0.3, 0..2_u8));
+    // Minutes around noon: hours, days and the month before.
+    let when = proptest::option::weighted(0.8, prop_oneof![4 => -300..30_i64, 2 => -4000..0_i64, 1 => -60_000..0_i64, 1 => 0..3000_i64]);
+    (who, what, place, when, 0..3_i64).prop_map(
+        |((user, session, organization), (kind, source, category, number), (stream, device), minutes, second)| {
+            let mut json = serde_json::json!({
+                "type": format!("type.{kind}"), "source": EventSource::ALL[source], "category": EventCategory::ALL[category],
+                "data": {"number": number, "nested": {"flag": number > 1}}, "correlation": format!("c{number}"),
+            });
+            for (name, value) in [("user", user), ("session", session), ("device", device)] {
+                if let Some(value) = value {
+                    json[name] = serde_json::json!(format!("{name}-{value}"));
+                }
+            }
+            EventDraft {
+                event_id: None,
+                organization: organization.map(|number| format!("org-{number}").parse().unwrap()),
+                stream: stream.map(|number| format!("order:{number}").parse().unwrap()),
+                expected_version: ExpectedVersion::Any,
+                occurred_at: minutes.map(|minutes| noon().plus_micros((minutes * 60 + second) * 1_000_000)),
+                details: details(&json),
+            }
+        },
+    )
+}
+
+fn filters() -> impl Strategy<Value = EventFilter> {
+    let counted = (
+        proptest::option::weighted(0.4, 0..3_u8),
+        proptest::option::weighted(0.3, 0..3_usize),
+        proptest::option::weighted(0.4, 0..5_usize),
+    );
+    let rest = (
+        proptest::option::weighted(0.15, 0..3_u8),
+        proptest::option::weighted(0.15, 0..3_u8),
+        proptest::option::weighted(0.3, 0..3_u8),
+        proptest::option::weighted(0.15, 0..3_i64),
+        proptest::option::weighted(0.2, 0..4_usize),
+        proptest::option::weighted(0.1, 0..3_u8),
+    );
+    let bound = || {
+        proptest::option::weighted(0.5, prop_oneof![3 => -300..60_i64, 1 => -4000..3000_i64, 1 => (-10..10_i64).prop_map(|hour| hour * 60)])
+    };
+    (counted, rest, bound(), bound()).prop_map(
+        |((kind, source, category), (user, session, organization, number, status, device), from, to)| {
+            let time = |minutes: i64| noon().plus_micros(minutes * 60_000_000);
+            EventFilter {
+                event_type: kind.map(|number| format!("type.{number}").parse().unwrap()),
+                source: source.map(|number| EventSource::ALL[number]),
+                category: category.map(|number| EventCategory::ALL[number]),
+                user: user.map(|number| format!("user-{number}").parse().unwrap()),
+                session: session.map(|number| format!("session-{number}").parse().unwrap()),
+                organization: organization.map(|number| format!("org-{number}").parse().unwrap()),
+                device: device.map(|number| format!("device-{number}").parse().unwrap()),
+                correlation: None,
+                status: status.map(|number| EventStatus::ALL[number]),
+                from: from.map(time),
+                to: to.map(time),
+                data: number.and_then(|number| DataFilter::new(serde_json::json!({"number": number}).as_object().cloned().unwrap())),
+            }
+        },
+    )
+}
+
+/// Two stores with the same history.
+struct Twins {
+    oracle: MemoryEvents,
+    store: Store,
+}
+
+impl Twins {
+    /// Appends the same batches to both, a second apart, and concludes some commits.
+    async fn new(batches: &[Vec<EventDraft>], conclusions: &[(usize, usize)]) -> Self {
+        let twins = Self { oracle: MemoryEvents::default(), store: Store::open().await };
+        let (random, heads) = (SystemRandom, KnownHeads::default());
+        let ports = AppendPorts { log: &twins.oracle, random: &random, heads: &heads };
+        for (number, drafts) in batches.iter().enumerate() {
+            let now = noon().plus_micros(i64::try_from(number).unwrap() * 1_000_000);
+            append(&ports, &AppendRequest { drafts: drafts.clone(), key: None, now }).await.unwrap();
+        }
+        let commits = twins.oracle.commits();
+        for commit in &commits {
+            twins.store.put(std::slice::from_ref(commit)).await.unwrap();
+        }
+        for (commit, status) in conclusions {
+            let commit = &commits[commit % commits.len()];
+            let outcome = outcome(commit, EventStatus::ALL[*status]);
+            twins.oracle.put_outcome(&concluded(commit), &outcome).await.unwrap();
+            twins.store.put_outcome(&concluded(commit), &outcome).await.unwrap();
+        }
+        twins.store.count().await;
+        twins
+    }
+}
+
+fn ids(events: &[ObservedEvent]) -> Vec<(EventId, EventStatus)> {
+    events.iter().map(|event| (event.event.id, event.outcome.status)).collect()
+}
+
+/// All pages of a query, and the totals that they show.
+async fn pages(reader: &dyn EventReader, filter: &EventFilter, size: PageSize, now: Timestamp) -> (Vec<(EventId, EventStatus)>, Vec<u64>) {
+    let (mut events, mut totals, mut start) = (Vec::new(), Vec::new(), PageStart::Offset(0));
+    loop {
+        let page = reader.query(&EventQuery { filter: filter.clone(), size, start }, now).await.unwrap();
+        events.extend(ids(&page.events));
+        totals.push(page.total.count());
+        match page.next {
+            Some(position) => start = PageStart::Below(position),
+            None => return (events, totals),
+        }
+    }
+}
+
+/// What of statistics both stores must agree on.
+fn comparable(statistics: Statistics) -> Statistics {
+    let mut statistics = statistics;
+    statistics.by_status.retain(|_, count| *count > 0);
+    statistics
+}
+
+/// BR-QRY-002. BR-QRY-003. BR-QRY-005. BR-QRY-006.
+#[test]
+fn queries_totals_pages_and_statistics_are_the_oracles() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let histories = proptest::collection::vec(proptest::collection::vec(drafts(), 1..8), 1..25);
+    let conclusions = prop_oneof![Just(Vec::new()), proptest::collection::vec((0..500_usize, 1..4_usize), 0..12)];
+    let queries = proptest::collection::vec((filters(), 0..40_u64, 1..30_usize), QUERIES);
+    let mut runner = TestRunner::new(Config { cases: HISTORIES, failure_persistence: None, max_shrink_iters: 300, ..Config::default() });
+    let checked = runner.run(&(histories, conclusions, queries, 0..3_i64), |(batches, conclusions, queries, days)| {
+        runtime.block_on(async {
+            let twins = Twins::new(&batches, &conclusions).await;
+            let now = noon().plus_micros(days * 86_400_000_000 + 60_000_000);
+            for (filter, offset, size) in &queries {
+                let size = PageSize::new(*size).unwrap();
+                let query = EventQuery { filter: filter.clone(), size, start: PageStart::Offset(*offset) };
+                let expected = twins.oracle.query(&query, now).await.unwrap();
+                let found = twins.store.query(&query, now).await.unwrap();
+                prop_assert_eq!(ids(&found.events), ids(&expected.events), "{:?}", query);
+                prop_assert_eq!(found.total, expected.total, "{:?}", query);
+                prop_assert_eq!(found.next, expected.next, "{:?}", query);
+                let (expected, totals) = pages(&twins.oracle, filter, size, now).await;
+                prop_assert_eq!(pages(&twins.store.events, filter, size, now).await, (expected, totals), "{:?}", filter);
+            }
+            let scopes = [(None, None), (Some("org-0"), None), (None, Some("user-1")), (Some("org-1"), Some("user-0"))];
+            for (organization, user) in scopes {
+                let scope = StatisticsScope {
+                    organization: organization.map(|name| name.parse().unwrap()),
+                    user: user.map(|name| name.parse().unwrap()),
+                };
+                let expected = twins.oracle.statistics(&scope, now).await.unwrap();
+                let found = twins.store.statistics(&scope, now).await.unwrap();
+                prop_assert_eq!(comparable(found), comparable(expected), "{:?}", scope);
+            }
+            Ok(())
+        })
+    });
+    match checked {
+        Ok(()) => {}
+        // The input is large; what differs says enough to find it again with a smaller one.
+        Err(TestError::Fail(reason, _) | TestError::Abort(reason)) => panic!("{reason}"),
+    }
+}

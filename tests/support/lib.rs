@@ -1,0 +1,110 @@
+//! What the tests of the whole share: a store of their own, on the embedded DynamoDB or in memory,
+//! and a clock that tests move.
+
+use std::ops::Deref;
+use std::sync::{Mutex, PoisonError};
+
+use lambda_runtime::{Context, LambdaEvent};
+use shared::adapters::dynamodb::{Connection, DynamoEvents, Meter, TimeShards, connect, table};
+use shared::adapters::embedded::{DataLocation, EmbeddedDynamo, TumblingWindow, WindowStage};
+use shared::domain::timestamp::Timestamp;
+use shared::ports::clock::Clock;
+
+/// The name of the table.
+pub const TABLE: &str = "events";
+
+/// A table of its own on an embedded DynamoDB, reached through the AWS client.
+pub struct Store {
+    /// The ports.
+    pub events: DynamoEvents,
+    /// What the calls used.
+    pub meter: Meter,
+    /// The engine.
+    pub embedded: EmbeddedDynamo,
+    counted: Mutex<Option<String>>,
+}
+
+impl Deref for Store {
+    type Target = DynamoEvents;
+
+    fn deref(&self) -> &DynamoEvents {
+        &self.events
+    }
+}
+
+impl Store {
+    /// A new, empty table.
+    ///
+    /// # Panics
+    /// If the engine does not start.
+    pub async fn open() -> Self {
+        Self::with_shards(TimeShards::default()).await
+    }
+
+    /// A new, empty table whose time index has so many partitions.
+    ///
+    /// # Panics
+    /// If the engine does not start.
+    #[expect(clippy::expect_used, reason = "a test without its store can only stop")]
+    pub async fn with_shards(shards: TimeShards) -> Self {
+        let embedded = EmbeddedDynamo::open(DataLocation::Temporary).await.expect("the embedded store opens");
+        let meter = Meter::default();
+        let client = connect(Connection::local(embedded.endpoint()).metered(meter.clone()));
+        table::create(&client, TABLE).await.expect("the table is created");
+        Self { events: DynamoEvents::new(client, TABLE.to_owned(), shards), meter, embedded, counted: Mutex::new(None) }
+    }
+
+    /// Hands every change that has not been counted yet to `count-events`.
+    ///
+    /// # Panics
+    /// If a change cannot be counted.
+    #[expect(clippy::expect_used, reason = "a test without its store can only stop")]
+    pub async fn count(&self) {
+        loop {
+            let after = self.counted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let batch = self.embedded.read_stream(TABLE, after.as_deref(), 100).await.expect("the stream is read");
+            let end = batch.records.is_empty();
+            let last = batch.last_sequence.clone();
+            let event = batch.window_event(&window());
+            let event = LambdaEvent::new(serde_json::from_value(event).expect("a stream event"), Context::default());
+            let answer = count_events::handle(&self.events, event).await.expect("the batch is counted");
+            assert_eq!(answer["batchItemFailures"], serde_json::json!([]), "all records are counted");
+            if last.is_some() {
+                *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = last;
+            }
+            if end {
+                return;
+            }
+        }
+    }
+}
+
+/// A tumbling window that nothing looks at.
+#[must_use]
+pub fn window() -> TumblingWindow {
+    let moment = Timestamp::MIN.to_chrono();
+    TumblingWindow { start: moment, end: moment, state: serde_json::Map::new(), stage: WindowStage::Running }
+}
+
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+pub struct StoppedClock(Mutex<Timestamp>);
+
+impl StoppedClock {
+    /// A clock that shows this moment.
+    #[must_use]
+    pub const fn new(moment: Timestamp) -> Self {
+        Self(Mutex::new(moment))
+    }
+
+    /// Makes the clock show this moment.
+    pub fn set(&self, moment: Timestamp) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = moment;
+    }
+}
+
+impl Clock for StoppedClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,5 +1,8 @@
 //! Makes, lists and revokes API keys: `/api/v1/keys`.
 
+#[cfg(test)]
+mod tests;
+
 use lambda_http::{Body, Request, Response};
 use shared::commands::manage_keys::{ManageKeysPorts, create_key, list_keys, revoke_key};
 use shared::http::answers::{KeyAnswer, NewKeyAnswer, RevokedKeyAnswer};

@@ -1,5 +1,8 @@
 //! Reads events by id, by stream, by query and as statistics; serves health and documents.
 
+#[cfg(test)]
+mod tests;
+
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use shared::domain::access::Caller;

@@ -1,5 +1,8 @@
 //! Records events: `POST /api/v1/events/create` and `/batch`.
 
+#[cfg(test)]
+mod tests;
+
 use lambda_http::{Body, Request, Response};
 use shared::commands::record_events::{RecordEventsPorts, record_events};
 use shared::domain::event::EventDraft;

@@ -264,23 +264,24 @@ fn type_of(schema: &Value) -> String {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => "anything".to_owned(),
     };
     let mut limits = String::new();
-    for (member, words) in [
+    let members = [
         ("minimum", "from"),
         ("maximum", "to"),
         ("minLength", "from"),
         ("maxLength", "to"),
         ("minItems", "from"),
         ("maxItems", "to"),
-        ("default", "default"),
-    ] {
+        ("default", "by default"),
+    ];
+    for (member, words) in members {
         if let Some(limit) = schema.get(member) {
             let shown = limit.as_str().map_or_else(|| limit.to_string(), str::to_owned);
+            let unit = if member == "maxLength" { " characters" } else { "" };
             // Writing to a string cannot fail.
-            write!(limits, " {words} {}", escaped(&shown)).unwrap_or_default();
+            write!(limits, " {words} {}{unit}", escaped(&shown)).unwrap_or_default();
         }
     }
-    let unit = if schema.get("maxLength").is_some() || schema.get("minLength").is_some() { " characters" } else { "" };
-    format!("{}<span class=\"quiet\">{limits}{unit}</span>", escaped(&name))
+    format!("{}<span class=\"quiet\">{limits}</span>", escaped(&name))
 }
 
 fn escaped(text: &str) -> String {

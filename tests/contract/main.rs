@@ -27,7 +27,7 @@ mod dynamodb {
     use event_service_tests::Store;
 
     async fn store() -> Store {
-        Store::open().await
+        Store::at_endpoint().await
     }
 
     shared::store_contracts!(store, store, store);

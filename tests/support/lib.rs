@@ -7,8 +7,11 @@ use std::sync::{Mutex, PoisonError};
 use lambda_runtime::{Context, LambdaEvent};
 use shared::adapters::dynamodb::{Connection, DynamoEvents, Meter, TimeShards, connect, table};
 use shared::adapters::embedded::{DataLocation, EmbeddedDynamo, TumblingWindow, WindowStage};
+use shared::adapters::system::SystemRandom;
+use shared::config;
 use shared::domain::timestamp::Timestamp;
 use shared::ports::clock::Clock;
+use shared::ports::random::Random as _;
 
 /// The name of the table.
 pub const TABLE: &str = "events";
@@ -19,8 +22,8 @@ pub struct Store {
     pub events: DynamoEvents,
     /// What the calls used.
     pub meter: Meter,
-    /// The engine.
-    pub embedded: EmbeddedDynamo,
+    /// The engine, unless the table is elsewhere.
+    embedded: Option<EmbeddedDynamo>,
     counted: Mutex<Option<String>>,
 }
 
@@ -51,18 +54,34 @@ impl Store {
         let meter = Meter::default();
         let client = connect(Connection::local(embedded.endpoint()).metered(meter.clone()));
         table::create(&client, TABLE).await.expect("the table is created");
-        Self { events: DynamoEvents::new(client, TABLE.to_owned(), shards), meter, embedded, counted: Mutex::new(None) }
+        Self { events: DynamoEvents::new(client, TABLE.to_owned(), shards), meter, embedded: Some(embedded), counted: Mutex::new(None) }
+    }
+
+    /// A new, empty table at the endpoint that `AWS_ENDPOINT_URL` names; an embedded one if it names
+    /// none.
+    ///
+    /// # Panics
+    /// If the endpoint does not answer.
+    #[expect(clippy::expect_used, reason = "a test without its store can only stop")]
+    pub async fn at_endpoint() -> Self {
+        let Some(endpoint) = config::optional("AWS_ENDPOINT_URL") else { return Self::open().await };
+        let meter = Meter::default();
+        let client = connect(Connection::local(&endpoint).metered(meter.clone()));
+        let name = format!("{TABLE}-{:016x}", SystemRandom.number());
+        table::create(&client, &name).await.expect("the table is created");
+        Self { events: DynamoEvents::new(client, name, TimeShards::default()), meter, embedded: None, counted: Mutex::new(None) }
     }
 
     /// Hands every change that has not been counted yet to `count-events`.
     ///
     /// # Panics
-    /// If a change cannot be counted.
+    /// If a change cannot be counted, or the table is not an embedded one.
     #[expect(clippy::expect_used, reason = "a test without its store can only stop")]
     pub async fn count(&self) {
         loop {
             let after = self.counted.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let batch = self.embedded.read_stream(TABLE, after.as_deref(), 100).await.expect("the stream is read");
+            let embedded = self.embedded.as_ref().expect("only the embedded store's stream is followed");
+            let batch = embedded.read_stream(TABLE, after.as_deref(), 100).await.expect("the stream is read");
             let end = batch.records.is_empty();
             let last = batch.last_sequence.clone();
             let event = batch.window_event(&window());

@@ -30,7 +30,7 @@ impl ClaimKey {
     /// What commits that are written under the claim carry.
     #[must_use]
     pub fn token(&self) -> RequestToken {
-        let digest = BodyDigest::of(format!("{:?}", self).as_bytes()).0;
+        let digest = BodyDigest::of(format!("{self:?}").as_bytes()).0;
         RequestToken(u64::try_from(digest >> 64).unwrap_or_default())
     }
 }

@@ -56,7 +56,6 @@ mod micros {
 
     use super::Timestamp;
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
     pub(super) fn serialize<S: Serializer>(moment: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_i64(moment.micros())
     }
@@ -187,7 +186,7 @@ pub fn plan_streams<'a>(drafts: impl IntoIterator<Item = (usize, &'a EventDraft)
                 if last.first().is_some_and(|(_, first)| may_share_a_commit(first, &event))
                     && bytes(last) + event_bytes(&event) <= COMMIT_BYTES =>
             {
-                last.push((index, event))
+                last.push((index, event));
             }
             Some(_) | None => commits.push(vec![(index, event)]),
         }

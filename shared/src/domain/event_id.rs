@@ -47,7 +47,6 @@ impl Location {
     /// `index` must be below 128 and `recorded_at` from 1970 on; both hold for every commit.
     #[must_use]
     pub fn new(recorded_at: Timestamp, index: usize, address: StreamAddress, version: Version) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "only the low bits are kept; `versions` gives the candidates back")]
         let version_low = (version.get() & ((1 << VERSION_BITS) - 1)) as u32;
         Self { recorded_at: recorded_at.whole_millis(), index: index & ((1 << INDEX_BITS) - 1), address, version_low }
     }

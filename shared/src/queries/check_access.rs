@@ -80,19 +80,29 @@ impl KeyCache {
         Self { seen: Mutex::new(LruCache::new(KEYS)), bootstrap }
     }
 
-    fn get(&self, digest: &KeyDigest, now: Timestamp) -> Option<Option<ApiKey>> {
+    fn get(&self, digest: &KeyDigest, now: Timestamp) -> Seen {
         if let Some(key) = self.bootstrap.as_ref().filter(|key| key.digest == *digest) {
-            return Some(Some(key.clone()));
+            return Seen::Key(key.clone());
         }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, key) = seen.get(digest)?;
-        let age = now.micros() - at.micros();
-        (0..Self::SECONDS * 1_000_000).contains(&age).then(|| key.clone())
+        match seen.get(digest) {
+            Some((at, key)) if (0..Self::SECONDS * 1_000_000).contains(&(now.micros() - at.micros())) => {
+                key.clone().map_or(Seen::NoKey, Seen::Key)
+            }
+            Some(_) | None => Seen::Never,
+        }
     }
 
     fn put(&self, digest: KeyDigest, now: Timestamp, key: Option<ApiKey>) {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).put(digest, (now, key));
     }
+}
+
+/// What a cache knows of a digest.
+enum Seen {
+    Key(ApiKey),
+    NoKey,
+    Never,
 }
 
 /// Who presents the credential.
@@ -105,8 +115,9 @@ pub async fn check_access(ports: &CheckAccessPorts<'_>, credential: &Credential)
         Credential::Key(secret) => {
             let digest = secret.digest();
             let key = match ports.cache.get(&digest, now) {
-                Some(key) => key,
-                None => {
+                Seen::Key(key) => Some(key),
+                Seen::NoKey => None,
+                Seen::Never => {
                     let key = ports.keys.key(&digest).await.map_err(|error: StoreError| AccessError::Unavailable(error.into()))?;
                     ports.cache.put(digest, now, key.clone());
                     key

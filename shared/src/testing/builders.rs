@@ -9,28 +9,22 @@ use crate::domain::timestamp::Timestamp;
 use crate::domain::version::Version;
 
 /// A Monday noon.
-///
-/// # Panics
-/// Never.
 #[must_use]
 pub fn noon() -> Timestamp {
     Timestamp::parse("2026-11-23T12:00:00Z").unwrap()
 }
 
 /// The stream of this name, of no organization, or of the one before a slash: `acme/order:1`.
-///
-/// # Panics
-/// If the text names no stream.
 #[must_use]
 pub fn stream(text: &str) -> StreamKey {
-    let (organization, stream) = text.split_once('/').map_or((None, text), |(organization, stream)| (Some(organization), stream));
+    let (organization, stream) = match text.split_once('/') {
+        Some((organization, stream)) => (Some(organization), stream),
+        None => (None, text),
+    };
     StreamKey { organization: organization.map(|organization| organization.parse().unwrap()), stream: stream.parse().unwrap() }
 }
 
 /// The details of an event, from the JSON that a commit's body holds.
-///
-/// # Panics
-/// If the JSON is no event.
 #[must_use]
 pub fn details(json: &serde_json::Value) -> EventDetails {
     serde_json::from_value(json.clone()).unwrap()
@@ -43,9 +37,6 @@ pub fn event(event_type: &str) -> CommittedEvent {
 }
 
 /// An event whose payload holds `bytes` characters that do not compress well.
-///
-/// # Panics
-/// Never.
 #[must_use]
 pub fn large_event(bytes: usize) -> CommittedEvent {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
@@ -71,9 +62,6 @@ pub fn commit(stream_name: &str, first: u64, events: Vec<CommittedEvent>) -> Com
 }
 
 /// An id as clients make them.
-///
-/// # Panics
-/// Never.
 #[must_use]
 pub fn client_id(number: u64) -> EventId {
     format!("00000000-0000-4000-8000-{number:012}").parse().unwrap()

@@ -9,7 +9,7 @@ fn key(number: u8) -> ApiKey {
         digest: ApiKeySecret::from_random([number; 32]).digest(),
         name: format!("key {number}"),
         scopes: vec![Scope::Write, Scope::Admin],
-        organization: (number % 2 == 0).then(|| "acme".parse().unwrap()),
+        organization: number.is_multiple_of(2).then(|| "acme".parse().unwrap()),
         created_at: noon().plus_micros(i64::from(number)),
         expires_at: Some(noon()),
     }

@@ -1,6 +1,8 @@
 //! What tests share: builders, and the contract of each port as clauses that every adapter is put
 //! through. A clause is a function; [`contract!`](crate::contract) makes a test of each.
 
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "clauses are tests: they end in a panic if they do not hold")]
+
 pub mod builders;
 pub mod commit_log;
 pub mod counter_store;

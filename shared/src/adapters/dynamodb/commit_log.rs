@@ -157,7 +157,7 @@ impl DynamoEvents {
         let answer = self.client.transact_write_items().set_transact_items(Some(actions)).client_request_token(token(commits)).send().await;
         let Err(error) = answer else { return Ok(Put::Stored) };
         if let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) = error.as_service_error() {
-            return taken(canceled).map_or_else(|| Err(store_error(error)), |taken| taken);
+            return taken(canceled).unwrap_or_else(|| Err(store_error(error)));
         }
         Err(store_error(error))
     }

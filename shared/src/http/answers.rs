@@ -52,19 +52,19 @@ pub struct EventAnswer<'a> {
     #[schema(value_type = EventCategorySchema)]
     pub event_category: EventCategory,
     /// Whom it is about.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required)]
     pub user_id: Option<&'a UserId>,
     /// In which visit.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required)]
     pub session_id: Option<&'a SessionId>,
     /// The tenant that it belongs to.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required)]
     pub organization_id: Option<&'a OrganizationId>,
     /// On which device.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required)]
     pub device_id: Option<&'a DeviceId>,
     /// In which operation.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required)]
     pub correlation_id: Option<&'a CorrelationId>,
     /// The payload.
     #[schema(value_type = JsonObjectSchema)]
@@ -85,10 +85,10 @@ pub struct EventAnswer<'a> {
     #[schema(value_type = Vec<String>)]
     pub processors: Vec<&'a str>,
     /// When the last attempt of a processor ended.
-    #[schema(value_type = Option<MomentSchema>)]
+    #[schema(value_type = Option<MomentSchema>, required)]
     pub processed_at: Option<Timestamp>,
     /// What the last failed attempt said.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required)]
     pub error_message: Option<&'a str>,
     /// How many attempts came after a first one.
     pub retry_count: u32,
@@ -192,7 +192,6 @@ fn bytes_within_json(text: &str) -> usize {
 
 /// One page of the answer to a query.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = QueryAnswer)]
 pub struct QueryAnswer {
     /// The events, newest first.
     #[schema(value_type = Vec<EventAnswer<'static>>)]
@@ -208,7 +207,7 @@ pub struct QueryAnswer {
     /// Whether there may be more.
     pub has_more: bool,
     /// What to send as `cursor` for the next page.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required)]
     pub next_cursor: Option<String>,
 }
 
@@ -243,7 +242,6 @@ fn cursor(filter: &EventFilter, position: crate::domain::event::Position) -> Str
 
 /// A part of a stream.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = StreamAnswer)]
 pub struct StreamAnswer<'a> {
     /// The stream.
     #[schema(value_type = String, example = "order:1001")]
@@ -264,14 +262,15 @@ pub struct StreamAnswer<'a> {
     /// How many events the whole stream has; 0 for a stream that does not exist.
     pub version: u64,
     /// When its first event was stored.
-    #[schema(value_type = Option<MomentSchema>)]
+    #[schema(value_type = Option<MomentSchema>, required)]
     pub created_at: Option<Timestamp>,
     /// When its last event was stored.
-    #[schema(value_type = Option<MomentSchema>)]
+    #[schema(value_type = Option<MomentSchema>, required)]
     pub updated_at: Option<Timestamp>,
     /// Whether events that were asked for are left out, because of `limit` or because they are too large together.
     pub has_more: bool,
     /// What to send as `from_version` for those. Null if several organizations have a stream of this name: name one.
+    #[schema(required)]
     pub next_from_version: Option<u64>,
 }
 
@@ -303,7 +302,6 @@ impl<'a> StreamAnswer<'a> {
 
 /// How many events there are. Days, weeks (from Monday) and months are the calendar's, in UTC.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = StatisticsAnswer)]
 pub struct StatisticsAnswer<'a> {
     /// All events.
     pub total_events: u64,
@@ -349,7 +347,6 @@ pub struct StatisticsAnswer<'a> {
 
 /// How many events are about a user.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = UserCount)]
 pub struct UserCount<'a> {
     /// The user.
     #[schema(value_type = String)]
@@ -360,7 +357,6 @@ pub struct UserCount<'a> {
 
 /// How many events have a type.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = TypeCount)]
 pub struct TypeCount<'a> {
     /// The type.
     #[schema(value_type = String)]
@@ -425,13 +421,13 @@ pub struct KeyAnswer<'a> {
     #[schema(value_type = Vec<ScopeSchema>)]
     pub scopes: &'a [Scope],
     /// The organization that it is bound to.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required)]
     pub organization_id: Option<&'a OrganizationId>,
     /// When it was made.
     #[schema(value_type = MomentSchema)]
     pub created_at: Timestamp,
     /// From when on it is refused.
-    #[schema(value_type = Option<MomentSchema>)]
+    #[schema(value_type = Option<MomentSchema>, required)]
     pub expires_at: Option<Timestamp>,
 }
 
@@ -465,13 +461,13 @@ pub struct NewKeyAnswer<'a> {
     #[schema(value_type = Vec<ScopeSchema>)]
     pub scopes: &'a [Scope],
     /// The organization that it is bound to.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required)]
     pub organization_id: Option<&'a OrganizationId>,
     /// When it was made.
     #[schema(value_type = MomentSchema)]
     pub created_at: Timestamp,
     /// From when on it is refused.
-    #[schema(value_type = Option<MomentSchema>)]
+    #[schema(value_type = Option<MomentSchema>, required)]
     pub expires_at: Option<Timestamp>,
 }
 

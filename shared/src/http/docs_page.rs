@@ -128,7 +128,8 @@ fn contents(page: &mut Page, tags: &[(&str, &str)], routes: &[Route<'_>]) {
 fn route_section(page: &mut Page, route: &Route<'_>) {
     let id = escaped(route.id());
     page.add(format_args!(
-        "<section id=\"route-{id}\">\n<h3><a href=\"#route-{id}\">{}</a></h3>\n<p><code><span class=\"method\">{}</span>{}</code></p>\n<p>{}</p>\n",
+        "<section id=\"route-{id}\">\n<h3><a href=\"#route-{id}\">{}</a></h3>\n<p><code><span class=\"method\">{}</span>{}</code></p>\n\
+         <p>{}</p>\n",
         marked(route.summary()),
         route.method,
         escaped(route.path),
@@ -202,12 +203,16 @@ fn schemas(page: &mut Page, document: &OpenApi) {
             page.add(format_args!("<table>\n"));
             for (field, schema) in &object.properties {
                 let schema = value_of(schema);
-                let required = if object.required.contains(field) { "" } else { "<br><span class=\"quiet\">optional</span>" };
+                let note = match (object.required.contains(field), may_be_null(&schema)) {
+                    (true, false) => "",
+                    (true, true) => "<br><span class=\"quiet\">or null</span>",
+                    (false, _) => "<br><span class=\"quiet\">optional</span>",
+                };
                 page.add(format_args!(
-                    "<tr><td><code>{}</code></td><td>{}{required}</td><td>{}</td></tr>\n",
+                    "<tr><td><code>{}</code></td><td>{}{note}</td><td>{}</td></tr>\n",
                     escaped(field),
                     type_of(&schema),
-                    marked(text(&schema["description"]))
+                    marked(description_of(&schema))
                 ));
             }
             page.add(format_args!("</table>\n"));
@@ -244,21 +249,31 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// What a schema allows, in few words.
+/// What a field is: said of itself, or of what it is if it is not null.
+fn description_of(schema: &Value) -> &str {
+    schema["description"].as_str().or_else(|| schema.pointer("/oneOf/0/description")?.as_str()).unwrap_or_default()
+}
+
+fn may_be_null(schema: &Value) -> bool {
+    schema["type"].as_array().is_some_and(|types| types.iter().any(|name| name == "null"))
+        || schema["oneOf"].as_array().is_some_and(|schemas| schemas.iter().any(|schema| schema["type"] == "null"))
+}
+
+/// What a schema allows besides null, in few words.
 fn type_of(schema: &Value) -> String {
     if let Some(name) = schema["$ref"].as_str().and_then(|target| target.rsplit('/').next()) {
         return format!("<a href=\"#schema-{0}\">{0}</a>", escaped(name));
     }
     for either in ["oneOf", "anyOf"] {
         if let Some(schemas) = schema[either].as_array() {
-            return schemas.iter().map(type_of).collect::<Vec<_>>().join(" or ");
+            return schemas.iter().filter(|schema| schema["type"] != "null").map(type_of).collect::<Vec<_>>().join(" or ");
         }
     }
     if let Some(words) = schema["enum"].as_array() {
         return words.iter().map(|word| format!("<code>{}</code>", escaped(text(word)))).collect::<Vec<_>>().join(" ");
     }
     let name = match &schema["type"] {
-        Value::Array(types) => types.iter().map(text).collect::<Vec<_>>().join(" or "),
+        Value::Array(types) => types.iter().map(text).filter(|name| *name != "null").collect::<Vec<_>>().join(" or "),
         Value::String(name) if name == "array" => return format!("list of {}", type_of(&schema["items"])),
         Value::String(name) => name.clone(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => "anything".to_owned(),
@@ -293,7 +308,7 @@ fn marked(text: &str) -> String {
     let mut html = String::new();
     for (index, part) in escaped(text).split('`').enumerate() {
         if index % 2 == 1 {
-            html += &format!("<code>{part}</code>");
+            html.extend(["<code>", part, "</code>"]);
         } else {
             html += &linked(part);
         }

@@ -18,9 +18,8 @@ use crate::domain::source::EventSource;
 use crate::domain::stream_id::StreamId;
 use crate::domain::version::{ExpectedVersion, Version};
 
-/// An event to record, as documents show it. What is not given or null has its default.
+/// An event to record. What is not given or null has its default.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
-#[schema(as = EventRequest)]
 pub struct EventRequest {
     /// What happened, such as `order.placed`. Not blank.
     #[schema(min_length = 1, max_length = 255)]
@@ -77,7 +76,7 @@ pub struct EventRequest {
     pub expected_version: Option<u64>,
 }
 
-/// A batch of events, as documents show it. A bare list of events does as well.
+/// A batch of events. A bare list of events does as well.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct BatchRequest {
     /// The events: all of them are stored, or none.
@@ -234,6 +233,7 @@ mod tests {
 
     use super::*;
     use crate::domain::identifiers::{OrganizationId, UserId};
+    use crate::domain::json::JsonObject;
     use crate::domain::timestamp::Timestamp;
 
     fn raw(value: &Value) -> Box<RawValue> {
@@ -251,7 +251,7 @@ mod tests {
         list.iter().map(|problem| (problem["type"].as_str().unwrap().to_owned(), problem["loc"].clone())).collect()
     }
 
-    fn problem_of(field: &str, value: Value) -> String {
+    fn problem_of(field: &str, value: &Value) -> String {
         let mut event = json!({"event_type": "a.b"});
         event[field] = value.clone();
         let found = problems(event_draft(&raw(&event)));
@@ -294,7 +294,7 @@ mod tests {
             (json!(5), "string_type"),
             (json!("x".repeat(256)), "string_too_long"),
         ] {
-            assert_eq!(problem_of("event_type", value), kind);
+            assert_eq!(problem_of("event_type", &value), kind);
         }
         assert_eq!(draft(&json!({"event_type": "é".repeat(255)})).details.event_type.as_str().chars().count(), 255);
     }
@@ -314,7 +314,7 @@ mod tests {
             }])
         );
         for value in [json!(1), json!(""), json!(["backend"]), json!({})] {
-            assert_eq!(problem_of("event_source", value), "enum");
+            assert_eq!(problem_of("event_source", &value), "enum");
         }
     }
 
@@ -325,7 +325,7 @@ mod tests {
             assert_eq!(draft(&json!({"event_type": "a", "event_category": category.as_str()})).details.category, *category);
         }
         for value in [json!("user_interaction"), json!(true), json!("")] {
-            assert_eq!(problem_of("event_category", value), "enum");
+            assert_eq!(problem_of("event_category", &value), "enum");
         }
     }
 
@@ -359,7 +359,7 @@ mod tests {
             ("expected_version", json!("-2"), "greater_than_equal"),
             ("expected_version", json!(false), "int_type"),
         ] {
-            assert_eq!(problem_of(field, value.clone()), kind, "{field} = {value}");
+            assert_eq!(problem_of(field, &value), kind, "{field} = {value}");
         }
     }
 
@@ -433,7 +433,7 @@ mod tests {
         let details = &draft.details;
         assert_eq!(details.user.as_ref().map(UserId::as_str), Some("u"));
         assert_eq!(
-            [&details.data, &details.metadata, &details.context, &details.properties].map(|object| object.as_str()),
+            [&details.data, &details.metadata, &details.context, &details.properties].map(JsonObject::as_str),
             [r#"{"a":1}"#, r#"{"m":1}"#, r#"{"c":1}"#, r#"{"p":1}"#]
         );
         assert_eq!(details.schema_version.as_str(), "2");

@@ -147,13 +147,11 @@ impl<'a> Fields<'a> {
 
     /// An object, as it was written.
     pub(super) fn object(&mut self, name: &str) -> Option<JsonObject> {
-        match JsonObject::parse(self.given(name)?.get()) {
-            Ok(object) => Some(object),
-            Err(_) => {
-                self.refuse(name, FieldProblemKind::DictType, "Input should be a valid dictionary");
-                None
-            }
+        let object = JsonObject::parse(self.given(name)?.get()).ok();
+        if object.is_none() {
+            self.refuse(name, FieldProblemKind::DictType, "Input should be a valid dictionary");
         }
+        object
     }
 
     /// A moment, as a text or a unix number.

@@ -15,9 +15,8 @@ use crate::domain::access::Scope;
 /// The most characters of a key's name.
 const MAX_NAME_CHARS: usize = 255;
 
-/// A key to make, as documents show it.
+/// An API key to make.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
-#[schema(as = KeyRequest)]
 pub struct KeyRequest {
     /// What its owner calls it.
     #[schema(min_length = 1, max_length = 255)]
@@ -73,15 +72,12 @@ fn scopes(fields: &mut Fields<'_>) -> Option<Vec<Scope>> {
     }
     let mut scopes = BTreeSet::new();
     for (index, item) in items.into_iter().enumerate() {
-        match super::fields::text_of(item.get()).and_then(|text| text.parse::<Scope>().ok()) {
-            Some(scope) => {
-                scopes.insert(scope);
-            }
-            None => {
-                let loc = fields.loc("scopes").into_iter().chain([Place::Index(index)]).collect();
-                let words: Vec<&str> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
-                fields.extend([FieldProblem::with_json(FieldProblemKind::Enum, loc, super::fields::one_of(&words), item)]);
-            }
+        if let Some(scope) = super::fields::text_of(item.get()).and_then(|text| text.parse().ok()) {
+            scopes.insert(scope);
+        } else {
+            let loc = fields.loc("scopes").into_iter().chain([Place::Index(index)]).collect();
+            let words: Vec<&str> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+            fields.extend([FieldProblem::with_json(FieldProblemKind::Enum, loc, super::fields::one_of(&words), item)]);
         }
     }
     Some(scopes.into_iter().collect())

@@ -131,10 +131,10 @@ pub fn document_json() -> &'static str {
 /// The document.
 #[must_use]
 pub fn document() -> OpenApi {
-    let description = "Stores events from any producer, keeps the order of each entity's events, and finds them again.\n\nA request carries an \
-                       API key in `X-API-Key`, or a token in `Authorization: Bearer`. A credential that is bound to an organization \
-                       sees and writes that organization's events only. Fields that are not known are ignored, and null is the \
-                       same as nothing.";
+    let description = "Stores events from any producer, keeps the order of each entity's events, and finds them again.\n\n\
+                       A request carries an API key in `X-API-Key`, or a token in `Authorization: Bearer`. A credential that is bound \
+                       to an organization sees and writes that organization's events only. Fields that are not known are ignored, \
+                       and null is the same as nothing.";
     let info = InfoBuilder::new()
         .title("Event Service")
         .version(env!("CARGO_PKG_VERSION"))
@@ -197,7 +197,7 @@ fn components() -> Components {
         .schema_from::<HealthAnswer>()
         .schema("Problem", problem_schema())
         .schema("InvalidRequest", invalid_schema())
-        .schema("VersionConflict", conflict_schema())
+        .schema("Conflict", conflict_schema())
         .extensions(Some(ExtensionsBuilder::new().add("x-problems", problems()).build()))
         .build()
 }
@@ -254,7 +254,10 @@ fn conflict_schema() -> ObjectBuilder {
 
 /// The kinds of problems, for the page that describes them.
 fn problems() -> Value {
-    let problem = |kind: &ProblemKind| json!({"slug": kind.slug(), "status": kind.status().as_u16(), "title": kind.title(), "type": kind.uri(), "advice": kind.advice()});
+    let problem = |kind: &ProblemKind| {
+        let (slug, status, title, uri) = (kind.slug(), kind.status().as_u16(), kind.title(), kind.uri());
+        json!({"slug": slug, "status": status, "title": title, "type": uri, "advice": kind.advice()})
+    };
     ProblemKind::ALL.iter().map(problem).collect()
 }
 
@@ -309,7 +312,7 @@ fn problem_response(kinds: &[ProblemKind]) -> Response {
     let titles: Vec<String> = kinds.iter().map(|kind| format!("[{}]({})", kind.title(), kind.uri())).collect();
     let schema = match kinds.first().map(|kind| kind.status()) {
         Some(StatusCode::UNPROCESSABLE_ENTITY) => "InvalidRequest",
-        Some(StatusCode::CONFLICT) => "VersionConflict",
+        Some(StatusCode::CONFLICT) => "Conflict",
         Some(_) | None => "Problem",
     };
     let mut response =
@@ -425,8 +428,8 @@ fn describe_reading(endpoint: ReadEventsEndpoint) -> Description {
         },
         ReadEventsEndpoint::Stream => Description {
             tag: "Events",
-            text: "The events of a stream in their order, each version from `from_version` to `to_version`. A stream that does not exist is \
-                   empty and has version 0.",
+            text: "The events of a stream in their order, each version from `from_version` to `to_version`. A stream that does not \
+                   exist is empty and has version 0.",
             parameters: vec![
                 parameter(
                     "stream_id",
@@ -439,7 +442,7 @@ fn describe_reading(endpoint: ReadEventsEndpoint) -> Description {
                 parameter(
                     "limit",
                     ParameterIn::Query,
-                    whole_number().minimum(Some(1)).maximum(Some(MAX_STREAM_EVENTS)),
+                    whole_number().minimum(Some(1)).maximum(Some(MAX_STREAM_EVENTS)).default(Some(json!(MAX_STREAM_EVENTS))),
                     "How many events at most.",
                 ),
                 organization_parameter(),
@@ -626,7 +629,9 @@ mod tests {
                 names.sort();
                 names
             };
-            assert_eq!(names(&example), names(&document["components"]["schemas"][schema]["properties"]), "{schema}");
+            let schema = &document["components"]["schemas"][schema];
+            assert_eq!(names(&example), names(&schema["properties"]));
+            assert_eq!(schema["required"].as_array().map(Vec::len), example.as_object().map(serde_json::Map::len));
         }
     }
 }

@@ -123,16 +123,17 @@ impl ProblemKind {
                 "The credential is good, but it lacks the scope that the route asks for, or it is bound to another organization."
             }
             Self::NotFound => {
-                "There is no such thing, or the credential's organization does not own it. An id that is no UUID is not found either."
+                "There is no such thing, or the credential's organization does not own it. An id that is no UUID is not found \
+                 either."
             }
             Self::MethodNotAllowed => "The path exists with other methods: the header `Allow` lists them.",
             Self::VersionConflict => {
-                "The stream is not at the version that `expected_version` names. Nothing was stored. Read the stream, decide again, and send \
-                 the event with the version that you have read; `actual_version` says where the stream is."
+                "The stream is not at the version that `expected_version` names. Nothing was stored. Read the stream, decide \
+                 again, and send the event with the version that you have read; `actual_version` says where the stream is."
             }
             Self::EventIdReused => {
-                "Another event has this `event_id`. Nothing was stored. The same event sent again under its id is no problem: it is answered as \
-                 the first time."
+                "Another event has this `event_id`. Nothing was stored. The same event sent again under its id is no problem: \
+                 it is answered as the first time."
             }
             Self::IdempotencyKeyReused => {
                 "Another request had this `Idempotency-Key`. Nothing was stored. Use a new key for each new request."
@@ -141,13 +142,13 @@ impl ProblemKind {
                 "The body, or one event of it, has too many bytes. Nothing was stored. Send fewer events at a time, or smaller ones."
             }
             Self::Invalid => {
-                "`detail` lists everything that is wrong with the request: `loc` says where, `type` and `msg` what, and `input` what was \
-                 sent. Nothing was stored."
+                "`detail` lists everything that is wrong with the request: `loc` says where, `type` and `msg` what, and `input` \
+                 what was sent. Nothing was stored."
             }
             Self::Internal => "A mistake on the side of the service. The log has the cause, under the same `x-request-id`.",
             Self::Unavailable => {
-                "The service cannot reach what it needs, or too many writers met in one stream. Wait as long as `Retry-After` says and send the \
-                 request again; with an `event_id` or an `Idempotency-Key` nothing is stored twice."
+                "The service cannot reach what it needs, or too many writers met in one stream. Wait as long as `Retry-After` \
+                 says and send the request again; with an `event_id` or an `Idempotency-Key` nothing is stored twice."
             }
         }
     }
@@ -268,7 +269,10 @@ fn shown(input: &RawValue) -> Value {
 
 /// Why a request gets no answer.
 #[derive(Debug)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     kind: ProblemKind,
     detail: Detail,
     more: More,
@@ -293,13 +297,17 @@ impl Problem {
     /// A problem of this kind, in words for the client.
     #[must_use]
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: Detail::Text(detail.into()), more: More::Nothing, cause: None }
+        Self::with(kind, Detail::Text(detail.into()), More::Nothing)
+    }
+
+    fn with(kind: ProblemKind, detail: Detail, more: More) -> Self {
+        Self(Box::new(Parts { kind, detail, more, cause: None }))
     }
 
     /// All that is wrong with a request.
     #[must_use]
-    pub const fn invalid(problems: Vec<FieldProblem>) -> Self {
-        Self { kind: ProblemKind::Invalid, detail: Detail::List(problems), more: More::Nothing, cause: None }
+    pub fn invalid(problems: Vec<FieldProblem>) -> Self {
+        Self::with(ProblemKind::Invalid, Detail::List(problems), More::Nothing)
     }
 
     /// There is no credential.
@@ -323,31 +331,32 @@ impl Problem {
     /// The path exists, but only with these methods.
     #[must_use]
     pub fn method_not_allowed(allowed: String) -> Self {
-        Self { more: More::Allowed(allowed), ..Self::new(ProblemKind::MethodNotAllowed, "Method Not Allowed") }
+        Self::with(ProblemKind::MethodNotAllowed, Detail::Text("Method Not Allowed".to_owned()), More::Allowed(allowed))
     }
 
     /// The same problem with its cause, for the log.
     #[must_use]
-    pub fn caused_by(self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { cause: Some(cause.into()), ..self }
+    pub fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.0.cause = Some(cause.into());
+        self
     }
 
     /// What kind of problem it is.
     #[must_use]
-    pub const fn kind(&self) -> ProblemKind {
-        self.kind
+    pub fn kind(&self) -> ProblemKind {
+        self.0.kind
     }
 
     /// The cause, for the log.
     #[must_use]
     pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
-        self.cause.as_deref()
+        self.0.cause.as_deref()
     }
 
     /// The methods that the path exists with, if that is the problem.
     #[must_use]
     pub fn allowed(&self) -> Option<&str> {
-        match &self.more {
+        match &self.0.more {
             More::Allowed(methods) => Some(methods),
             More::Nothing | More::Conflict { .. } => None,
         }
@@ -356,15 +365,16 @@ impl Problem {
 
 impl Serialize for Problem {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Parts { kind, detail, more, cause: _ } = self.0.as_ref();
         let mut body = serializer.serialize_map(None)?;
-        match &self.detail {
+        match detail {
             Detail::Text(text) => body.serialize_entry("detail", text)?,
             Detail::List(problems) => body.serialize_entry("detail", problems)?,
         }
-        body.serialize_entry("type", &self.kind.uri())?;
-        body.serialize_entry("title", self.kind.title())?;
-        body.serialize_entry("status", &self.kind.status().as_u16())?;
-        match &self.more {
+        body.serialize_entry("type", &kind.uri())?;
+        body.serialize_entry("title", kind.title())?;
+        body.serialize_entry("status", &kind.status().as_u16())?;
+        match more {
             More::Nothing | More::Allowed(_) => {}
             More::Conflict { stream, expected, actual } => {
                 body.serialize_entry("stream_id", stream)?;
@@ -400,7 +410,8 @@ impl From<AppendError> for Problem {
         let text = error.to_string();
         match error {
             AppendError::VersionConflict { stream, expected, actual } => {
-                Self { more: More::Conflict { stream: stream.stream, expected, actual }, ..Self::new(ProblemKind::VersionConflict, text) }
+                let more = More::Conflict { stream: stream.stream, expected, actual };
+                Self::with(ProblemKind::VersionConflict, Detail::Text(text), more)
             }
             AppendError::EventIdReused(_) => Self::new(ProblemKind::EventIdReused, text),
             AppendError::KeyReused => Self::new(ProblemKind::IdempotencyKeyReused, text),

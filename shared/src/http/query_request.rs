@@ -24,9 +24,8 @@ use crate::ports::event_reader::StreamRequest;
 /// The most events of one answer about a stream: more never fit it.
 pub const MAX_STREAM_EVENTS: usize = 10_000;
 
-/// A query, as documents show it. Every condition that is given must hold; null or an empty text is none.
+/// A query. Every condition that is given must hold; null or an empty text is none.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
-#[schema(as = QueryRequest)]
 pub struct QueryRequest {
     /// The user.
     pub user_id: Option<String>,

@@ -46,9 +46,13 @@ impl Connection {
 /// Makes a client. It connects with its first call.
 #[must_use]
 pub fn connect(connection: Connection) -> Client {
-    // `ring` starts in a millisecond; the SDK's default takes up to a second on a small function.
-    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let local = connection.endpoint.is_some();
+    let http = if connection.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http:")) {
+        aws_smithy_http_client::Builder::new().build_http()
+    } else {
+        // `ring` starts in a millisecond; the SDK's default takes up to a second on a small function.
+        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+    };
     let mut config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new(connection.region))

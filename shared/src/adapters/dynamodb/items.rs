@@ -212,7 +212,8 @@ pub(crate) fn read_outcome(item: &Item) -> Result<Outcome, StoreError> {
 }
 
 /// Whose events an outcome is of.
-pub(crate) fn read_organization(item: &Item) -> Result<Option<OrganizationId>, StoreError> {
+#[cfg(feature = "stream")]
+pub(super) fn read_organization(item: &Item) -> Result<Option<OrganizationId>, StoreError> {
     if !item.contains_key(ORGANIZATION) {
         return Ok(None);
     }

@@ -1,0 +1,395 @@
+//! Queries: which way to take, how many events there are, and which of them make the page.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::try_join;
+
+use super::super::DynamoEvents;
+use super::super::batch::by_key;
+use super::super::items::{self, read_text};
+use super::super::keys::{self, AFTER_ALL};
+use super::super::scan::{Direction, IndexRange, Scan, Step, table_key};
+use super::walk::{CounterDays, Walk};
+use crate::domain::commit::Commit;
+use crate::domain::counters::{CounterKey, CounterScope, IndexList, Period, Tally};
+use crate::domain::event::Event;
+use crate::domain::query::{EventFilter, EventPage, EventQuery, ObservedEvent, PageStart, Total};
+use crate::domain::status::EventStatus;
+use crate::domain::stream_id::{StreamId, StreamKey, place_of};
+use crate::domain::timestamp::{Day, Hour, Timestamp};
+use crate::ports::counter_store::CounterStore;
+use crate::ports::store_error::StoreError;
+
+/// The most events that one request examines where counters do not help.
+const MOST_EXAMINED: u64 = 20_000;
+/// The most commits that one request reads of a user, a session or a flag.
+const MOST_COMMITS: usize = 20_000;
+/// How many events are looked at between reads of their outcomes.
+const EVENTS_A_STEP: usize = 500;
+
+impl DynamoEvents {
+    /// One page of the events that match, newest first.
+    pub(super) async fn find(&self, query: &EventQuery, now: Timestamp) -> Result<EventPage, StoreError> {
+        let mut filter = query.filter.clone();
+        if matches!((filter.from, filter.to), (Some(from), Some(to)) if from > to) {
+            return Ok(EventPage { events: Vec::new(), total: Total::Exactly(0), next: None });
+        }
+        let scope = CounterScope::of(filter.organization.as_ref());
+        let (total, _) = self.tally(&CounterKey { scope: scope.clone(), period: Period::Total }).await?;
+        let concluded = total.statuses.values().any(|count| *count > 0);
+        if !concluded {
+            match filter.status {
+                None => {}
+                // Nothing has been concluded, so everything is pending.
+                Some(EventStatus::Pending) => filter.status = None,
+                Some(EventStatus::Processing | EventStatus::Processed | EventStatus::Failed | EventStatus::Archived) => {
+                    return Ok(EventPage { events: Vec::new(), total: Total::Exactly(0), next: None });
+                }
+            }
+        }
+        let gathered = if filter.user.is_some() || filter.session.is_some() {
+            Some(self.of_entity(&filter).await?)
+        } else if let Some(status @ (EventStatus::Failed | EventStatus::Processing)) = filter.status {
+            Some(self.flagged(status).await?)
+        } else {
+            None
+        };
+        if let Some((commits, complete)) = gathered {
+            let mut events: Vec<Event> = commits.iter().flat_map(Commit::to_events).filter(|event| filter.matches(event)).collect();
+            events.sort_by_key(|event| std::cmp::Reverse(event.position()));
+            let mut observed = self.observe(events, concluded).await?;
+            observed.retain(|event| filter.matches_status(event.outcome.status));
+            return Ok(page_of(observed, query, complete));
+        }
+        let counted = if filter.is_counted() { self.count(&filter, &scope, &total).await? } else { None };
+        match counted {
+            Some(counted) => self.counted_page(query, &filter, &scope, counted, now, concluded).await,
+            None => self.examined_page(query, &filter, &scope, now, concluded).await,
+        }
+    }
+}
+
+/// The page of a query of which all events are at hand, newest first.
+fn page_of(events: Vec<ObservedEvent>, query: &EventQuery, complete: bool) -> EventPage {
+    let found = events.len() as u64;
+    let skip = match query.start {
+        PageStart::Offset(offset) => usize::try_from(offset).unwrap_or(usize::MAX).min(events.len()),
+        PageStart::Below(position) => events.partition_point(|event| event.event.position() >= position),
+    };
+    let more = events.len() - skip > query.size.get();
+    let events: Vec<ObservedEvent> = events.into_iter().skip(skip).take(query.size.get()).collect();
+    let next = events.last().filter(|_| more).map(|event| event.event.position());
+    EventPage { events, total: if complete { Total::Exactly(found) } else { Total::AtLeast(found) }, next }
+}
+
+impl DynamoEvents {
+    /// All commits of the filter's user, or else session, and whether these are all there are.
+    pub(super) async fn of_entity(&self, filter: &EventFilter) -> Result<(Vec<Commit>, bool), StoreError> {
+        let (entity, index, attribute, value) = match (&filter.user, &filter.session) {
+            (Some(user), _) => (StreamId::new("user", user.as_str()), keys::WHO_INDEX, keys::WHO, keys::user_who(user)),
+            (None, Some(session)) => {
+                (StreamId::new("session", session.as_str()), keys::SESSION_INDEX, keys::SESSION, keys::session_key(session))
+            }
+            (None, None) => return Ok((Vec::new(), true)),
+        };
+        let own = async {
+            let Ok(stream) = entity else { return Ok(Vec::new()) };
+            let prefix = filter.organization.as_ref().map_or(String::new(), |organization| {
+                keys::tag_prefix(StreamKey { organization: Some(organization.clone()), stream: stream.clone() }.address())
+            });
+            let low = if prefix.is_empty() { "0".to_owned() } else { prefix.clone() };
+            let found = self
+                .between(&keys::place(place_of(&stream)), (&low, &format!("{prefix}{AFTER_ALL}")), Direction::Forward, None, true)
+                .await?;
+            found
+                .iter()
+                .filter(|item| items::is_of_stream(item, &stream))
+                .map(items::read_commit)
+                .collect::<Result<Vec<Commit>, StoreError>>()
+        };
+        let others = async {
+            let range = IndexRange { index, attribute, value: &value, from: filter.from, to: filter.to };
+            let rows = self.index_items(&range, MOST_COMMITS).await?;
+            let complete = rows.len() <= MOST_COMMITS;
+            let found = self.batch_get(rows.iter().map(table_key).collect::<Result<_, _>>()?).await?;
+            Ok((found.iter().map(items::read_commit).collect::<Result<Vec<Commit>, _>>()?, complete))
+        };
+        let (mut commits, (others, complete)) = try_join(own, others).await?;
+        commits.extend(others);
+        Ok((commits, complete))
+    }
+
+    /// All commits with an outcome of this status, and whether these are all there are.
+    async fn flagged(&self, status: EventStatus) -> Result<(Vec<Commit>, bool), StoreError> {
+        let mut wanted = Vec::new();
+        let mut complete = true;
+        // A commit is flagged once, as failed if any of its events is.
+        for flag in [EventStatus::Failed, EventStatus::Processing] {
+            if flag != status && status == EventStatus::Failed {
+                continue;
+            }
+            let value = keys::flagged_who(flag);
+            let range = IndexRange { index: keys::WHO_INDEX, attribute: keys::WHO, value: &value, from: None, to: None };
+            let rows = self.index_items(&range, MOST_COMMITS).await?;
+            complete &= rows.len() <= MOST_COMMITS;
+            for row in &rows {
+                let sk = read_text(row, items::COMMIT_SK)?;
+                let slot = keys::read_commit_sk(sk).ok_or_else(|| StoreError::Corrupt(format!("commit {sk}")))?;
+                wanted.push((keys::stream_pk(&slot.stream), sk.to_owned()));
+            }
+        }
+        let found = by_key(self.batch_get(wanted).await?)?;
+        Ok((found.values().map(items::read_commit).collect::<Result<_, _>>()?, complete))
+    }
+}
+
+/// What counters say of a query's matches.
+struct Counted {
+    /// How many there are.
+    total: u64,
+    /// How many lie after the last whole hour: in the hour of the query's end.
+    newest_edge: Option<(Hour, u64)>,
+}
+
+impl DynamoEvents {
+    /// How many events match, if counters know: whole hours and days from them, and what lies beyond
+    /// the query's ends within an hour from the index.
+    async fn count(&self, filter: &EventFilter, scope: &CounterScope, total: &Tally) -> Result<Option<Counted>, StoreError> {
+        let from = filter.from.unwrap_or(Timestamp::MIN);
+        let to = filter.to.unwrap_or(Timestamp::MAX);
+        let Some(everything) = total.count(filter) else { return Ok(None) };
+        if everything == 0 && filter.from.is_none() && filter.to.is_none() {
+            return Ok(Some(Counted { total: 0, newest_edge: None }));
+        }
+        if filter.from.is_none() && filter.to.is_none() {
+            return Ok(Some(Counted { total: everything, newest_edge: None }));
+        }
+        let (first, last) = (from.hour(), to.hour());
+        let days = self.days(scope, first.day(), last.day()).await?;
+        let mut counted: u64 = 0;
+        let mut add = |tally: &Tally| tally.count(filter).map(|count| counted += count);
+        let edges: BTreeSet<Day> = [first.day(), last.day()].into();
+        for (day, tally) in &days {
+            if !edges.contains(day) && add(tally).is_none() {
+                return Ok(None);
+            }
+        }
+        let mut edge = BTreeMap::new();
+        for day in edges {
+            let Some((_, lists)) = days.iter().find(|(known, _)| *known == day) else { continue };
+            let hours = self.hours(scope, first.max(day.first_hour()), last.min(day.last_hour())).await?;
+            for (hour, tally) in &hours {
+                if add(tally).is_none() {
+                    return Ok(None);
+                }
+                edge.insert(*hour, (tally.count(filter).unwrap_or_default(), lists.lists.clone()));
+            }
+        }
+        // Events of the last hour that lie after the end, then those of the first hour that lie
+        // before the start: all of that hour but those from the start on.
+        let mut newest_edge = None;
+        if to != last.end()
+            && let Some((count, lists)) = edge.get(&last)
+        {
+            let beyond = self.count_in(filter, lists, (to.plus_micros(1), last.end())).await?;
+            counted = counted.saturating_sub(beyond);
+            newest_edge = Some((last, count.saturating_sub(beyond)));
+        }
+        if from != first.start()
+            && let Some((count, lists)) = edge.get(&first)
+        {
+            let kept = self.count_in(filter, lists, (from, first.end())).await?;
+            let before = count.saturating_sub(kept);
+            counted = counted.saturating_sub(before);
+            if let Some((hour, newest)) = &mut newest_edge
+                && *hour == first
+            {
+                *newest = newest.saturating_sub(before);
+            }
+        }
+        Ok(Some(Counted { total: counted, newest_edge }))
+    }
+
+    /// How many events of one hour match, by looking at them.
+    async fn count_in(
+        &self,
+        filter: &EventFilter,
+        lists: &BTreeSet<IndexList>,
+        (from, to): (Timestamp, Timestamp),
+    ) -> Result<u64, StoreError> {
+        let filter = EventFilter { from: Some(from), to: Some(to), ..filter.clone() };
+        let lists = lists.iter().filter(|list| keys::list_may_hold(list, filter.category)).cloned().collect();
+        let mut scan = Scan::new(self, &filter, lists, (from, to), None);
+        let mut count = 0;
+        while let Step::Event(_) = scan.next(u64::MAX, u64::MAX).await? {
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// A page of events that counters know.
+    async fn counted_page(
+        &self,
+        query: &EventQuery,
+        filter: &EventFilter,
+        scope: &CounterScope,
+        counted: Counted,
+        now: Timestamp,
+        concluded: bool,
+    ) -> Result<EventPage, StoreError> {
+        let size = query.size.get();
+        let mut walk = Walk::new(self, filter, scope, now);
+        let (mut skip, below) = match query.start {
+            PageStart::Offset(offset) => (offset, None),
+            PageStart::Below(position) => (0, Some(position)),
+        };
+        if let PageStart::Offset(offset) = query.start {
+            if offset >= counted.total && offset > 0 {
+                return Ok(EventPage { events: Vec::new(), total: Total::Exactly(counted.total), next: None });
+            }
+            // Whole days and hours are jumped over without reading them.
+            let (upper, jumped) = self.jump(filter, scope, offset, counted.newest_edge).await?;
+            walk.start_at(upper);
+            skip -= jumped;
+        }
+        if let Some(below) = below {
+            walk.start_at(below.occurred_at);
+        }
+        let mut events = Vec::new();
+        let (mut more, mut examined, mut bound) = (false, 0, None);
+        while let Some((lists, range)) = walk.next().await? {
+            let mut scan = Scan::new(self, filter, lists, range, below);
+            loop {
+                let wanted = skip + (size - events.len()) as u64 + 1;
+                // What an offset skips has to be read in one go: there is no cursor for it.
+                let most = if skip > 0 { u64::MAX } else { MOST_EXAMINED.saturating_sub(examined) };
+                match scan.next(wanted, most).await? {
+                    Step::End => break,
+                    Step::Bound(position) => {
+                        bound = Some(position);
+                        break;
+                    }
+                    Step::Event(_) if skip > 0 => skip -= 1,
+                    Step::Event(event) if events.len() < size => events.push(*event),
+                    Step::Event(_) => {
+                        more = true;
+                        break;
+                    }
+                }
+            }
+            examined += scan.examined;
+            if more || bound.is_some() {
+                break;
+            }
+        }
+        let next = if more { events.last().map(Event::position) } else { bound };
+        let shown = match query.start {
+            PageStart::Offset(offset) if !events.is_empty() => offset + events.len() as u64 + u64::from(more),
+            PageStart::Offset(_) | PageStart::Below(_) => events.len() as u64 + u64::from(more),
+        };
+        Ok(EventPage { events: self.observe(events, concluded).await?, total: Total::Exactly(counted.total.max(shown)), next })
+    }
+
+    /// Where the `offset` newest matches end, as far as counters tell: everything after the moment
+    /// may be left unread, and holds as many matches as the number says.
+    async fn jump(
+        &self,
+        filter: &EventFilter,
+        scope: &CounterScope,
+        offset: u64,
+        newest_edge: Option<(Hour, u64)>,
+    ) -> Result<(Timestamp, u64), StoreError> {
+        let from = filter.from.unwrap_or(Timestamp::MIN);
+        let mut upper = filter.to.unwrap_or(Timestamp::MAX);
+        let mut jumped = 0;
+        if offset == 0 {
+            return Ok((upper, 0));
+        }
+        let mut walk = CounterDays::new(self, scope, from.hour().day(), upper.hour().day());
+        while let Some((day, tally)) = walk.next().await? {
+            let whole = filter.to.is_none_or(|to| day.last_hour().end() <= to) && day.first_hour().start() >= from;
+            if let Some(count) = tally.count(filter).filter(|count| whole && jumped + count <= offset) {
+                jumped += count;
+                upper = upper.min(day.first_hour().start().plus_micros(-1));
+                continue;
+            }
+            for (hour, tally) in self.hours(scope, from.hour().max(day.first_hour()), upper.hour().min(day.last_hour())).await? {
+                let count = match newest_edge {
+                    Some((edge, count)) if edge == hour => Some(count),
+                    Some(_) | None => tally.count(filter).filter(|_| hour.start() >= from),
+                };
+                let Some(count) = count.filter(|count| jumped + count <= offset) else { return Ok((upper, jumped)) };
+                jumped += count;
+                upper = upper.min(hour.start().plus_micros(-1));
+            }
+        }
+        Ok((upper, jumped))
+    }
+
+    /// A page of events that have to be looked at one by one, and the total of those, up to a bound.
+    async fn examined_page(
+        &self,
+        query: &EventQuery,
+        filter: &EventFilter,
+        scope: &CounterScope,
+        now: Timestamp,
+        concluded: bool,
+    ) -> Result<EventPage, StoreError> {
+        let size = query.size.get();
+        let (mut skip, below) = match query.start {
+            PageStart::Offset(offset) => (offset, None),
+            PageStart::Below(position) => (0, Some(position)),
+        };
+        let mut walk = Walk::new(self, filter, scope, now);
+        let mut events: Vec<ObservedEvent> = Vec::new();
+        let (mut found, mut examined, mut more, mut bound) = (0_u64, 0_u64, false, None);
+        'days: while let Some((lists, range)) = walk.next().await? {
+            let mut scan = Scan::new(self, filter, lists, range, None);
+            loop {
+                let mut chunk = Vec::new();
+                let mut end = false;
+                while chunk.len() < EVENTS_A_STEP {
+                    match scan.next(EVENTS_A_STEP as u64, MOST_EXAMINED.saturating_sub(examined)).await? {
+                        Step::Event(event) => chunk.push(*event),
+                        Step::End => {
+                            end = true;
+                            break;
+                        }
+                        Step::Bound(position) => {
+                            bound = Some(position);
+                            break;
+                        }
+                    }
+                }
+                for event in self.observe(chunk, concluded).await? {
+                    if !filter.matches_status(event.outcome.status) {
+                        continue;
+                    }
+                    found += 1;
+                    if below.is_some_and(|below| event.event.position() >= below) {
+                        continue;
+                    }
+                    if skip > 0 {
+                        skip -= 1;
+                    } else if events.len() < size {
+                        events.push(event);
+                    } else {
+                        more = true;
+                    }
+                }
+                if bound.is_some() {
+                    break 'days;
+                }
+                if end {
+                    break;
+                }
+            }
+            examined += scan.examined;
+        }
+        let next = match (more, bound) {
+            (true, _) => events.last().map(|event| event.event.position()),
+            (false, bound) => bound,
+        };
+        Ok(EventPage { events, total: if bound.is_some() { Total::AtLeast(found) } else { Total::Exactly(found) }, next })
+    }
+}

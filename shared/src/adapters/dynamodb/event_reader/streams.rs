@@ -1,0 +1,154 @@
+//! Streams, whole or in part.
+
+use futures::future::try_join;
+
+use super::super::DynamoEvents;
+use super::super::failure::store_error;
+use super::super::items::{self, Item, read_text, text};
+use super::super::keys::{self, AFTER_ALL, SK};
+use super::super::scan::Direction;
+use crate::domain::commit::Commit;
+use crate::domain::counters::{CounterKey, CounterScope, Period};
+use crate::domain::event::Event;
+use crate::domain::query::ObservedEvent;
+use crate::domain::stream_id::{StreamAddress, StreamKey, place_of};
+use crate::domain::version::Version;
+use crate::ports::counter_store::CounterStore;
+use crate::ports::event_reader::{StreamRequest, StreamSlice};
+use crate::ports::store_error::StoreError;
+
+impl DynamoEvents {
+    /// The commits that hold versions `from` to `to` of the streams at an address, in their order,
+    /// until `limit` events are there.
+    async fn commits_between(&self, address: StreamAddress, request: &StreamRequest) -> Result<Vec<Commit>, StoreError> {
+        // The commit that holds the first version may start up to a whole commit earlier.
+        let from = Version::new(request.from.get().saturating_sub(Commit::MAX_EVENTS as u64 - 1).max(1));
+        let low = keys::version_prefix(address, from);
+        let high = format!("{}{AFTER_ALL}", keys::version_prefix(address, request.to.min(Version::MAX)));
+        let mut commits: Vec<Commit> = Vec::new();
+        let (mut events, mut start) = (0, None);
+        loop {
+            let few = i32::try_from(request.limit.saturating_add(Commit::MAX_EVENTS)).ok().filter(|limit| *limit < 1000);
+            let page = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
+                .expression_attribute_values(":pk", text(keys::place(address.place)))
+                .expression_attribute_values(":low", text(&low))
+                .expression_attribute_values(":high", text(&high))
+                .consistent_read(true)
+                .set_limit(few)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(store_error)?;
+            for item in page.items() {
+                if items::is_of_stream(item, &request.stream) {
+                    let commit = items::read_commit(item)?;
+                    events += commit.events.len();
+                    commits.push(commit);
+                }
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() || events >= request.limit.saturating_add(Commit::MAX_EVENTS) {
+                return Ok(commits);
+            }
+        }
+    }
+
+    pub(super) async fn one_stream(&self, stream: &StreamKey, request: &StreamRequest) -> Result<StreamSlice, StoreError> {
+        let mut commits = self.commits_between(stream.address(), request).await?;
+        commits.retain(|commit| commit.stream == *stream);
+        self.slice(stream, commits, request).await
+    }
+
+    /// What is asked for of a stream, given its commits in that range.
+    async fn slice(&self, stream: &StreamKey, commits: Vec<Commit>, request: &StreamRequest) -> Result<StreamSlice, StoreError> {
+        let last = self.edge(stream, Direction::Backward).await?;
+        let first = match commits.first().filter(|commit| commit.first == Version::EMPTY.next()) {
+            Some(first) => Some(first.clone()),
+            None => self.edge(stream, Direction::Forward).await?,
+        };
+        let mut events: Vec<Event> = commits.iter().flat_map(Commit::to_events).collect();
+        events.retain(|event| (request.from..=request.to).contains(&event.stream_version));
+        events.truncate(request.limit);
+        Ok(StreamSlice {
+            events: self.observe_all(events).await?,
+            version: last.as_ref().map_or(Version::EMPTY, Commit::last),
+            created_at: first.map(|commit| commit.recorded_at),
+            updated_at: last.map(|commit| commit.recorded_at),
+        })
+    }
+
+    /// The first or the last commit of a stream.
+    async fn edge(&self, stream: &StreamKey, direction: Direction) -> Result<Option<Commit>, StoreError> {
+        let prefix = keys::tag_prefix(stream.address());
+        let (pk, high) = (keys::stream_pk(stream), format!("{prefix}{AFTER_ALL}"));
+        let of_stream = |found: Vec<Item>| {
+            let slot = |item: &Item| read_text(item, SK).ok().and_then(keys::read_commit_sk);
+            found
+                .into_iter()
+                .find(|item| slot(item).is_some_and(|slot| slot.stream == *stream))
+                .map(|item| items::read_commit(&item))
+                .transpose()
+        };
+        let nearest = self.between(&pk, (&prefix, &high), direction, Some(1), true).await?;
+        let alone = nearest.is_empty();
+        match of_stream(nearest)? {
+            Some(commit) => Ok(Some(commit)),
+            None if alone => Ok(None),
+            // Another stream has the same address.
+            None => of_stream(self.between(&pk, (&prefix, &high), direction, None, true).await?),
+        }
+    }
+
+    /// The streams of this name of all organizations, as one.
+    pub(super) async fn any_stream(&self, request: &StreamRequest) -> Result<StreamSlice, StoreError> {
+        let pk = keys::place(place_of(&request.stream));
+        let (low, high) = ("0", String::from(AFTER_ALL));
+        let (first, last) = try_join(
+            self.between(&pk, (low, &high), Direction::Forward, Some(1), true),
+            self.between(&pk, (low, &high), Direction::Backward, Some(1), true),
+        )
+        .await?;
+        let slot = |items: &[Item]| items.first().and_then(|item| read_text(item, SK).ok()).and_then(keys::read_commit_sk);
+        let (Some(first), Some(last)) = (slot(&first), slot(&last)) else {
+            return Ok(StreamSlice { events: Vec::new(), version: Version::EMPTY, created_at: None, updated_at: None });
+        };
+        if first.stream == last.stream && first.stream.stream == request.stream {
+            // One organization's only, as nearly always.
+            let commits = self.commits_between(first.stream.address(), request).await?;
+            if commits.iter().all(|commit| commit.stream == first.stream) {
+                return self.slice(&first.stream, commits, request).await;
+            }
+        }
+        let all = self.between(&pk, (low, &high), Direction::Forward, None, true).await?;
+        let commits =
+            all.iter().filter(|item| items::is_of_stream(item, &request.stream)).map(items::read_commit).collect::<Result<Vec<_>, _>>()?;
+        self.merged(commits, request).await
+    }
+
+    async fn merged(&self, commits: Vec<Commit>, request: &StreamRequest) -> Result<StreamSlice, StoreError> {
+        let mut events: Vec<Event> = commits.iter().flat_map(Commit::to_events).collect();
+        events.sort_by(|one, other| {
+            let key = |event: &Event| (event.recorded_at, event.stream.clone(), event.stream_version);
+            let alone = one.stream == other.stream;
+            if alone { one.stream_version.cmp(&other.stream_version) } else { key(one).cmp(&key(other)) }
+        });
+        let version = Version::new(events.len() as u64);
+        let (created_at, updated_at) = (events.first().map(|event| event.recorded_at), events.last().map(|event| event.recorded_at));
+        events.retain(|event| (request.from..=request.to).contains(&event.stream_version));
+        events.truncate(request.limit);
+        Ok(StreamSlice { events: self.observe_all(events).await?, version, created_at, updated_at })
+    }
+
+    /// The events with what became of them, unless nothing has been concluded at all.
+    async fn observe_all(&self, events: Vec<Event>) -> Result<Vec<ObservedEvent>, StoreError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (total, _) = self.tally(&CounterKey { scope: CounterScope::All, period: Period::Total }).await?;
+        self.observe(events, total.statuses.values().any(|count| *count > 0)).await
+    }
+}

@@ -1,0 +1,133 @@
+//! Measures the service on this machine: `make bench`.
+//!
+//! For each size of the store it says what every operation consumes, in units and calls, and how long
+//! it takes, called directly and through HTTP. The store is the embedded one, so units and calls are
+//! those of DynamoDB on every machine, and times are this machine's own.
+
+mod fill;
+mod operation;
+mod report;
+mod sample;
+mod store;
+mod timing;
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use hyper::StatusCode;
+use indicatif::HumanCount;
+use shared::adapters::dynamodb::table::CreateError;
+use shared::adapters::embedded::EmbeddedError;
+use shared::commands::append::AppendError;
+use shared::telemetry::{self, LogFormat};
+use tools::http_client::{HttpError, SetupError};
+
+use operation::Operation;
+use report::{Measure, Row};
+use store::Store;
+use timing::{Load, Pace};
+
+/// How many connections the operations are measured at.
+const CONNECTIONS: [usize; 2] = [1, 32];
+
+/// Measure the service on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+struct Arguments {
+    /// Two small stores and short measurements: done within two minutes.
+    #[arg(long)]
+    small: bool,
+    /// How many events the stores hold, instead of 1000,100000,1000000.
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1000..))]
+    sizes: Vec<u32>,
+    /// Where the numbers go.
+    #[arg(long, default_value = "target/bench.json")]
+    out: PathBuf,
+}
+
+impl Arguments {
+    fn sizes(&self) -> Vec<u32> {
+        let mut sizes = match (self.sizes.is_empty(), self.small) {
+            (false, _) => self.sizes.clone(),
+            (true, true) => vec![1000, 20_000],
+            (true, false) => vec![1000, 100_000, 1_000_000],
+        };
+        sizes.sort_unstable();
+        sizes.dedup();
+        sizes
+    }
+
+    const fn pace(&self) -> Pace {
+        if self.small {
+            Pace { direct: Duration::from_millis(250), http: Duration::from_millis(750), warm_up: Duration::from_millis(150) }
+        } else {
+            Pace { direct: Duration::from_secs(1), http: Duration::from_secs(2), warm_up: Duration::from_millis(500) }
+        }
+    }
+}
+
+/// Why there are no numbers.
+#[derive(Debug, thiserror::Error)]
+enum BenchError {
+    #[error(transparent)]
+    Store(#[from] EmbeddedError),
+    #[error(transparent)]
+    Table(#[from] CreateError),
+    #[error("the store cannot be filled")]
+    Fill(#[from] AppendError),
+    #[error("an event that was made up is not taken: {0}")]
+    Draft(String),
+    #[error("{operation}: the service answers {status}: {detail}")]
+    Refused { operation: &'static str, status: StatusCode, detail: String },
+    #[error("{operation}: the answer is not what was asked for: {detail}")]
+    Wrong { operation: &'static str, detail: String },
+    #[error("counting failed")]
+    Counting(#[source] lambda_runtime::Error),
+    #[error("counting left records")]
+    Uncounted,
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error("the socket failed")]
+    Socket(#[source] std::io::Error),
+    #[error("a request or an event cannot be written as JSON")]
+    Json(#[from] serde_json::Error),
+    #[error("a request cannot be made")]
+    Request(#[from] hyper::http::Error),
+    #[error("a writer ended early")]
+    Interrupted(#[from] tokio::task::JoinError),
+    #[error("{file} cannot be written")]
+    Out { file: String, source: std::io::Error },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    telemetry::start(LogFormat::Text, tools::environment("LOG_LEVEL").and_then(|level| level.parse().ok()).unwrap_or(tracing_level()));
+    match bench(&arguments).await {
+        Ok(rows) => {
+            let in_colour = std::io::stdout().is_terminal() && tools::environment("NO_COLOR").is_none();
+            print!("{}", report::tables(&rows, in_colour));
+            println!("\nThe numbers are in {}.", arguments.out.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {}", telemetry::Chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn bench(arguments: &Arguments) -> Result<Vec<Row>, BenchError> {
+    let mut measures = Vec::new();
+    for size in arguments.sizes() {
+        measures.extend(at_size(size, &arguments.pace()).await?);
+    }
+    let rows = report::rows(measures);
+    write(&arguments.out, &rows)?;
+    Ok(rows)
+}

@@ -6,19 +6,16 @@
 
 pub mod settings;
 
-use std::collections::HashMap;
-
 use aws_lambda_events::apigw::{ApiGatewayV2CustomAuthorizerSimpleResponse, ApiGatewayV2CustomAuthorizerV2Request};
 use aws_lambda_events::http::HeaderMap;
-use serde_json::Value;
 use shared::domain::access::Caller;
-use shared::http::caller::authorizer_context;
+use shared::http::caller::{AuthorizerContext, authorizer_context};
 use shared::http::credential::credential;
 use shared::queries::check_access::{AccessError, CheckAccessPorts, check_access};
 use shared::telemetry::Chain;
 
 /// What API Gateway is told.
-pub type Verdict = ApiGatewayV2CustomAuthorizerSimpleResponse<HashMap<String, Value>>;
+pub type Verdict = ApiGatewayV2CustomAuthorizerSimpleResponse<AuthorizerContext>;
 
 /// Answers API Gateway.
 pub async fn handle(ports: &CheckAccessPorts<'_>, event: ApiGatewayV2CustomAuthorizerV2Request) -> Verdict {
@@ -49,7 +46,7 @@ pub async fn check(ports: &CheckAccessPorts<'_>, headers: &HeaderMap) -> Result<
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
-    use serde_json::json;
+    use serde_json::{Value, json};
     use shared::adapters::memory::MemoryKeys;
     use shared::adapters::system::SystemClock;
     use shared::domain::access::{ApiKey, ApiKeySecret, KeyDigest, Scope};

@@ -7,7 +7,7 @@ use shared::adapters::memory::MemoryKeys;
 use shared::adapters::system::{SystemClock, SystemRandom};
 use shared::commands::manage_keys::ManageKeysPorts;
 use shared::domain::access::{ApiKeySecret, Caller, Scope};
-use shared::http::caller::with_authorizer_context;
+use shared::http::caller::{authorizer_context, with_authorizer_context};
 use shared::ports::key_store::KeyStore as _;
 
 use super::handle;
@@ -21,7 +21,7 @@ async fn send(keys: &MemoryKeys, caller: Option<&Caller>, method: Method, path: 
     let ports = ManageKeysPorts { keys, clock: &SystemClock, random: &SystemRandom };
     let request = lambda_http::http::Request::builder().method(method).uri(path).body(Body::Text(body.to_string())).unwrap();
     let request = match caller {
-        Some(caller) => with_authorizer_context(request, Ok(caller)),
+        Some(caller) => with_authorizer_context(request, authorizer_context(Ok(caller))),
         None => request,
     };
     let response = handle(&ports, request).await;

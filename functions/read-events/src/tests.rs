@@ -14,7 +14,7 @@ use shared::domain::identifiers::OrganizationId;
 use shared::domain::query::{EventPage, EventQuery, ObservedEvent};
 use shared::domain::statistics::{Statistics, StatisticsScope};
 use shared::domain::timestamp::Timestamp;
-use shared::http::caller::with_authorizer_context;
+use shared::http::caller::{authorizer_context, with_authorizer_context};
 use shared::http::draft::batch_drafts;
 use shared::ports::event_reader::{EventReader, StreamRequest, StreamSlice};
 use shared::ports::store_error::StoreError;
@@ -41,7 +41,7 @@ async fn send(events: &dyn EventReader, caller: Option<&Caller>, method: Method,
     let ports = ReadEventsPorts { events, clock: &SystemClock };
     let request = lambda_http::http::Request::builder().method(method).uri(uri).body(Body::from(body)).unwrap();
     let request = match caller {
-        Some(caller) => with_authorizer_context(request, Ok(caller)),
+        Some(caller) => with_authorizer_context(request, authorizer_context(Ok(caller))),
         None => request,
     };
     handle(&ports, request).await

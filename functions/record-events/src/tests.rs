@@ -10,7 +10,7 @@ use shared::adapters::system::{SystemClock, SystemRandom};
 use shared::commands::append::{AppendPorts, KnownHeads};
 use shared::commands::record_events::RecordEventsPorts;
 use shared::domain::access::{Caller, Scope};
-use shared::http::caller::with_authorizer_context;
+use shared::http::caller::{authorizer_context, with_authorizer_context};
 
 use super::handle;
 
@@ -32,7 +32,7 @@ async fn send(events: &MemoryEvents, caller: Option<&Caller>, request: Request) 
     let append = AppendPorts { log: events, random: &SystemRandom, heads: &heads };
     let ports = RecordEventsPorts { append, clock: &SystemClock };
     let request = match caller {
-        Some(caller) => with_authorizer_context(request, Ok(caller)),
+        Some(caller) => with_authorizer_context(request, authorizer_context(Ok(caller))),
         None => request,
     };
     handle(&ports, request).await

@@ -31,9 +31,12 @@ struct Written {
     organization: Option<OrganizationId>,
 }
 
+/// What API Gateway hands from the authorizer to the function.
+pub type AuthorizerContext = HashMap<String, Value>;
+
 /// What the authorizer writes of a check: the caller, that the check was not possible, or nothing.
 #[must_use]
-pub fn authorizer_context(checked: Result<&Caller, &AccessError>) -> HashMap<String, Value> {
+pub fn authorizer_context(checked: Result<&Caller, &AccessError>) -> AuthorizerContext {
     match checked {
         Ok(caller) => {
             let written = Written { name: caller.name.clone(), scopes: caller.scopes.clone(), organization: caller.organization.clone() };
@@ -49,11 +52,7 @@ pub fn authorizer_context(checked: Result<&Caller, &AccessError>) -> HashMap<Str
 
 /// The request with what the authorizer writes of a check, for a process without API Gateway.
 #[must_use]
-pub fn with_authorizer_context(request: Request, checked: Result<&Caller, &AccessError>) -> Request {
-    with_fields(request, authorizer_context(checked))
-}
-
-fn with_fields(request: Request, fields: HashMap<String, Value>) -> Request {
+pub fn with_authorizer_context(request: Request, fields: AuthorizerContext) -> Request {
     let mut context = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => context.clone(),
         Some(_) | None => lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext::default(),
@@ -104,7 +103,7 @@ mod tests {
     fn what_the_authorizer_writes_the_functions_read() {
         let platform = Caller { name: "token:1".to_owned(), scopes: Scope::ALL.to_vec(), organization: None };
         for caller in [bound(), platform] {
-            let request = with_authorizer_context(request(), Ok(&caller));
+            let request = with_authorizer_context(request(), authorizer_context(Ok(&caller)));
             assert_eq!(authorize(&request, Scope::Write).unwrap(), caller);
         }
     }
@@ -135,21 +134,21 @@ mod tests {
             json!({"caller": r#"{"name":"x","scopes":["events:read"],"organization":null,"organisation":"o"}"#}),
             json!({"name": "x", "scopes": "events:read"}),
         ] {
-            let request = with_fields(request(), serde_json::from_value(fields.clone()).unwrap());
+            let request = with_authorizer_context(request(), serde_json::from_value(fields.clone()).unwrap());
             assert_eq!(kind(&request), Err(ProblemKind::NotAuthenticated), "{fields}");
         }
     }
 
     #[test]
     fn a_caller_needs_the_scope() {
-        let request = with_authorizer_context(request(), Ok(&bound()));
+        let request = with_authorizer_context(request(), authorizer_context(Ok(&bound())));
         assert_eq!(authorize(&request, Scope::Admin).map_err(|problem| problem.kind()), Err(ProblemKind::Forbidden));
     }
 
     #[test]
     fn a_check_that_was_not_possible_is_no_refusal() {
         let error = AccessError::Unavailable("down".into());
-        let request = with_authorizer_context(request(), Err(&error));
+        let request = with_authorizer_context(request(), authorizer_context(Err(&error)));
         assert_eq!(authorize(&request, Scope::Read).map_err(|problem| problem.kind()), Err(ProblemKind::Unavailable));
     }
 }

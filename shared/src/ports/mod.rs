@@ -1,5 +1,5 @@
-//! What the commands and queries need from outside, in words of the domain. Each port has at least
-//! two adapters, held to one contract in [`crate::testing`].
+//! What the commands and queries need from outside, in words of the domain. Ports that keep
+//! something have two adapters at least, in memory and on DynamoDB, held to one contract.
 
 pub mod clock;
 pub mod commit_log;

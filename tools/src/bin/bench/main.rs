@@ -25,13 +25,15 @@ use shared::commands::append::AppendError;
 use shared::telemetry::{self, LogFormat};
 use tools::http_client::{HttpError, SetupError};
 
-use operation::Operation;
+use operation::{Operation, Where};
 use report::{Measure, Row};
-use store::Store;
+use store::{Service, Store};
 use timing::{Load, Pace};
 
 /// How many connections the operations are measured at.
 const CONNECTIONS: [usize; 2] = [1, 32];
+/// In which batches changes are handed to the counters, and how many events that is measured with.
+const COUNTED: [(usize, u32); 3] = [(1, 50), (100, 500), (500, 1500)];
 
 /// Measure the service on this machine.
 #[derive(Debug, Parser)]
@@ -107,7 +109,7 @@ enum BenchError {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    telemetry::start(LogFormat::Text, tools::environment("LOG_LEVEL").and_then(|level| level.parse().ok()).unwrap_or(tracing_level()));
+    telemetry::start(LogFormat::Text, tracing::Level::WARN);
     match bench(&arguments).await {
         Ok(rows) => {
             let in_colour = std::io::stdout().is_terminal() && tools::environment("NO_COLOR").is_none();
@@ -130,4 +132,49 @@ async fn bench(arguments: &Arguments) -> Result<Vec<Row>, BenchError> {
     let rows = report::rows(measures);
     write(&arguments.out, &rows)?;
     Ok(rows)
+}
+
+/// Everything that is measured at one size.
+async fn at_size(size: u32, pace: &Pace) -> Result<Vec<Measure>, BenchError> {
+    let began = Instant::now();
+    let phase = |name: &str| eprintln!("{} events: {name} after {:.1} s", HumanCount(size.into()), began.elapsed().as_secs_f64());
+    let store = Store::open(size).await?;
+    let mut mix = fill::history(&store).await?;
+    phase("filled");
+    let service = Service::start(&store).await?;
+    let mut measures = measure(&store, &service, pace, &[operation::statistics()]).await?;
+    let targets = fill::targets(&store).await?;
+    measures.extend(measure(&store, &service, pace, &operation::reads(&targets)).await?);
+    phase("read");
+    measures.extend(store.counted(measure(&store, &service, pace, &operation::writes())).await?);
+    phase("written");
+    for (batch, events) in COUNTED {
+        measures.push(timing::count(&store, &mut mix, batch, events).await?);
+    }
+    phase("counted");
+    service.stop().await?;
+    store.close().await?;
+    Ok(measures)
+}
+
+async fn measure(store: &Store, service: &Service, pace: &Pace, operations: &[Operation]) -> Result<Vec<Measure>, BenchError> {
+    let mut measures = Vec::new();
+    for operation in operations {
+        let load = Load::new(store, operation).await?;
+        measures.push(load.called(pace).await?);
+        if operation.measured == Where::Everywhere {
+            for connections in CONNECTIONS {
+                measures.push(load.through_http(service, connections, pace).await?);
+            }
+        }
+    }
+    Ok(measures)
+}
+
+fn write(file: &Path, rows: &[Row]) -> Result<(), BenchError> {
+    let failed = |source| BenchError::Out { file: file.display().to_string(), source };
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    std::fs::write(file, serde_json::to_string_pretty(rows)? + "\n").map_err(failed)
 }

@@ -1,0 +1,192 @@
+//! What is told: a file of numbers and two tables, with what the product promises beside them.
+
+use std::fmt::Write as _;
+
+use clap::builder::styling::{AnsiColor, Style};
+use indicatif::HumanCount;
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
+
+use crate::operation::Per;
+
+/// One operation, measured in one way at one size of the store.
+#[derive(Debug, Clone)]
+pub(crate) struct Measure {
+    /// The operation's name; `_http_` and a number say through how many connections.
+    pub(crate) name: String,
+    /// How many events the store held.
+    pub(crate) events: u32,
+    /// What the numbers are given for.
+    pub(crate) per: Per,
+    /// Write units, indexes included.
+    pub(crate) write_units: f64,
+    /// Read units.
+    pub(crate) read_units: f64,
+    /// Calls of the store.
+    pub(crate) calls: f64,
+    /// Events or requests, each second.
+    pub(crate) per_second: f64,
+    /// The median time of a request.
+    pub(crate) p50_ms: f64,
+    /// The time within which 99 of 100 requests are answered.
+    pub(crate) p99_ms: f64,
+}
+
+/// A measure, and how it compares with what is promised.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    measure: Measure,
+    goal: Option<Goal>,
+}
+
+/// What is promised, and whether it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Goal {
+    text: String,
+    is_met: bool,
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Measure { name, events, per, write_units, read_units, calls, per_second, p50_ms, p99_ms } = &self.measure;
+        let mut fields = serializer.serialize_struct("Row", 11)?;
+        fields.serialize_field("name", name)?;
+        fields.serialize_field("events", events)?;
+        fields.serialize_field("per", word(*per))?;
+        let numbers = [
+            ("write_units", write_units),
+            ("read_units", read_units),
+            ("calls", calls),
+            ("per_second", per_second),
+            ("p50_ms", p50_ms),
+            ("p99_ms", p99_ms),
+        ];
+        for (name, number) in numbers {
+            fields.serialize_field(name, &((number * 1e4).round() / 1e4))?;
+        }
+        fields.serialize_field("goal", &self.goal.as_ref().map(|goal| &goal.text))?;
+        fields.serialize_field("met", &self.goal.as_ref().map(|goal| goal.is_met))?;
+        fields.end()
+    }
+}
+
+const fn word(per: Per) -> &'static str {
+    match per {
+        Per::Event(_) => "event",
+        Per::Call => "call",
+    }
+}
+
+/// The rows of the measures: by operation, and each operation's by the size of the store.
+pub(crate) fn rows(measures: Vec<Measure>) -> Vec<Row> {
+    let mut names: Vec<String> = Vec::new();
+    for measure in &measures {
+        if !names.contains(&measure.name) {
+            names.push(measure.name.clone());
+        }
+    }
+    let place = |measure: &Measure| names.iter().position(|name| *name == measure.name);
+    let mut ordered = measures.clone();
+    ordered.sort_by_key(|measure| (place(measure), measure.events));
+    ordered.into_iter().map(|measure| Row { goal: goal(&measure, &measures), measure }).collect()
+}
+
+/// What is promised of a measure. What is a whole number in truth may be off by a rounding.
+fn goal(measure: &Measure, all: &[Measure]) -> Option<Goal> {
+    const ROUNDING: f64 = 1e-6;
+    let Measure { write_units, read_units, calls, per_second, p50_ms, .. } = *measure;
+    let at_most = |number: f64, most: f64| number <= most + ROUNDING;
+    let (text, is_met) = match measure.name.as_str() {
+        "create" => ("≤ 2.4 write units, 1 call".to_owned(), at_most(write_units, 2.4) && at_most(calls, 1.0)),
+        "create_unknown_head" => ("≤ 2.4 write units, 2 calls".to_owned(), at_most(write_units, 2.4) && at_most(calls, 2.0)),
+        "batch_20_one_stream" => ("≤ 0.6 write units".to_owned(), at_most(write_units, 0.6)),
+        "batch_100_one_stream" => ("1 call for all".to_owned(), at_most(calls * 100.0, 1.0)),
+        "get" => ("1 call and 1 for the outcome".to_owned(), at_most(calls, 2.0)),
+        "query_type_time_1000" => ("≤ 60 read units".to_owned(), at_most(read_units, 60.0)),
+        "create_http_32" => ("> 1000 /s".to_owned(), per_second > 1000.0),
+        "statistics" => {
+            let same = || all.iter().filter(|other| other.name == measure.name);
+            let (first, last) = (same().min_by_key(|other| other.events)?, same().max_by_key(|other| other.events)?);
+            if measure.events != last.events || first.events == last.events {
+                return None;
+            }
+            let times = p50_ms / first.p50_ms;
+            (format!("p50 ≤ 1.2 × that at {}; is {times:.2} ×", size(first.events)), at_most(times, 1.2))
+        }
+        _ => return None,
+    };
+    Some(Goal { text, is_met })
+}
+
+/// `1 k`, `1 M`.
+fn size(events: u32) -> String {
+    match events {
+        1_000_000.. if events % 1_000_000 == 0 => format!("{} M", events / 1_000_000),
+        1000.. if events % 1000 == 0 => format!("{} k", events / 1000),
+        _ => events.to_string(),
+    }
+}
+
+/// The tables: what operations cost when called, and how fast they are through HTTP.
+pub(crate) fn tables(rows: &[Row], in_colour: bool) -> String {
+    let is_http = |row: &&Row| row.measure.name.contains("_http_");
+    let called: Vec<&Row> = rows.iter().filter(|row| !is_http(row)).collect();
+    let http: Vec<&Row> = rows.iter().filter(is_http).collect();
+    let mut text = String::new();
+    table(&mut text, "called", &called, in_colour);
+    text.push('\n');
+    table(&mut text, "through HTTP", &http, in_colour);
+    let missed = rows.iter().filter_map(|row| row.goal.as_ref()).filter(|goal| !goal.is_met).count();
+    let goals = rows.iter().filter(|row| row.goal.is_some()).count();
+    // Writing to a string does not fail.
+    writeln!(text, "\n{} of {goals} goals are met. Units, calls and rates are per event or per call; times are of a request.", goals - missed)
+        .unwrap_or_default();
+    text
+}
+
+fn table(text: &mut String, title: &str, rows: &[&Row], in_colour: bool) {
+    let style = |style: Style| if in_colour { style } else { Style::new() };
+    let (bold, dim) = (style(Style::new().bold()), style(Style::new().dimmed()));
+    let (good, bad) = (style(AnsiColor::Green.on_default()), style(AnsiColor::Red.on_default().bold()));
+    let head = format!(
+        "{title:<31}{:>6}  {:<5}{:>9}{:>9}{:>9}{:>10}{:>10}{:>10}  goal",
+        "store", "per", "write u.", "read u.", "calls", "/s", "p50 ms", "p99 ms"
+    );
+    let mut before = "";
+    writeln!(text, "{bold}{head}{bold:#}").unwrap_or_default();
+    for Row { measure, goal } in rows {
+        let name = if measure.name == before { "" } else { &measure.name };
+        before = &measure.name;
+        let per_second = if measure.per_second < 100.0 {
+            format!("{:.1}", measure.per_second)
+        } else {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is positive and far below 2^64")]
+            let whole = measure.per_second.round() as u64;
+            HumanCount(whole).to_string()
+        };
+        let goal = goal.as_ref().map_or(String::new(), |goal| {
+            let (style, sign) = if goal.is_met { (good, '✓') } else { (bad, '✗') };
+            format!("  {style}{sign} {}{style:#}", goal.text)
+        });
+        writeln!(
+            text,
+            "{name:<31}{:>6}  {dim}{:<5}{dim:#}{:>9}{:>9}{:>9}{per_second:>10}{:>10.2}{:>10.2}{goal}",
+            size(measure.events),
+            word(measure.per),
+            short(measure.write_units),
+            short(measure.read_units),
+            short(measure.calls),
+            measure.p50_ms,
+            measure.p99_ms,
+        )
+        .unwrap_or_default();
+    }
+}
+
+/// A number with as many digits as tell it from others.
+fn short(number: f64) -> String {
+    if number == 0.0 {
+        return "0".to_owned();
+    }
+    let text = if number < 1.0 { format!("{number:.3}") } else { format!("{number:.2}") };
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}

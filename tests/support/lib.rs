@@ -1,6 +1,8 @@
 //! What the tests of the whole share: a store of their own, on the embedded DynamoDB or in memory,
 //! and a clock that tests move.
 
+pub mod app;
+
 use std::ops::Deref;
 use std::sync::{Mutex, PoisonError};
 

@@ -8,7 +8,6 @@ use shared::commands::manage_keys::ManageKeysPorts;
 use shared::commands::record_events::RecordEventsPorts;
 use shared::domain::access::{Caller, Scope};
 use shared::http::caller::{authorizer_context, with_authorizer_context};
-use shared::http::credential::credential;
 use shared::http::request::path;
 use shared::http::respond::{Addressee, respond};
 use shared::http::routes::{self, Access, Destination, Endpoint};
@@ -18,7 +17,7 @@ use shared::ports::event_reader::EventReader;
 use shared::ports::key_store::KeyStore;
 use shared::ports::random::Random;
 use shared::ports::token_verifier::TokenVerifier;
-use shared::queries::check_access::{AccessError, CheckAccessPorts, KeyCache, check_access};
+use shared::queries::check_access::{CheckAccessPorts, KeyCache};
 use shared::queries::read_events::ReadEventsPorts;
 
 /// The service, on whatever ports it is given.
@@ -86,14 +85,10 @@ impl App {
     async fn authorized(&self, request: Request) -> Request {
         let checked = match self.access {
             Checking::Off => Ok(Caller { name: "anybody".to_owned(), scopes: Scope::ALL.to_vec(), organization: None }),
-            Checking::On => match credential(request.headers()) {
-                Ok(credential) => {
-                    let ports =
-                        CheckAccessPorts { keys: &*self.keys, tokens: self.tokens.as_deref(), clock: &*self.clock, cache: &self.cache };
-                    check_access(&ports, &credential).await
-                }
-                Err(_) => Err(AccessError::Invalid),
-            },
+            Checking::On => {
+                let ports = CheckAccessPorts { keys: &*self.keys, tokens: self.tokens.as_deref(), clock: &*self.clock, cache: &self.cache };
+                authorize::check(&ports, request.headers()).await
+            }
         };
         let fields = authorizer_context(checked.as_ref());
         with_authorizer_context(request, fields)

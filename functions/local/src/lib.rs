@@ -72,7 +72,7 @@ pub enum RunError {
 /// [`RunError`] says why not.
 pub async fn run(options: Options) -> Result<(), RunError> {
     match &options.command {
-        Some(Command::Openapi) => terminal::print(&openapi::document_json()),
+        Some(Command::Openapi) => terminal::print(openapi::document_json()),
         Some(Command::CreateTable { table }) => {
             table::create(&connect(wiring::connection()?), table).await?;
             terminal::print(&format!("The table {table} is there."));
@@ -89,9 +89,8 @@ async fn serve(options: &Options) -> Result<(), RunError> {
     };
     telemetry::start(format, shared::config::parsed("LOG_LEVEL")?.unwrap_or(tracing::Level::WARN));
     let port = options.port;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => RunError::PortInUse { port },
-        _ => RunError::Port { port, source },
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| {
+        if source.kind() == io::ErrorKind::AddrInUse { RunError::PortInUse { port } } else { RunError::Port { port, source } }
     })?;
     let url = format!("http://{}", listener.local_addr().map_err(RunError::Socket)?);
 

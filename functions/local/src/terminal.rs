@@ -22,6 +22,10 @@ pub struct Banner<'a> {
     pub data: Option<&'a Path>,
 }
 
+/// An event to start with.
+const EXAMPLE: &str =
+    r#"{"event_type":"order.placed","event_category":"order","user_id":"user_12345","data":{"order_id":"42","total":50.0}}"#;
+
 /// Shows where the service answers and how to talk to it.
 #[expect(clippy::print_stdout, reason = "this is what the command is asked for")]
 pub fn welcome(banner: &Banner<'_>) {
@@ -44,12 +48,9 @@ pub fn welcome(banner: &Banner<'_>) {
     line("Key", key);
     line("Data", &data);
     line("Docs", &format!("{}/docs", banner.url));
-    println!(
-        "\n{}\n\n{text}\n  Record an event:\n\n  curl {}/api/v1/events/create{header} \\\n    -H 'Content-Type: application/json' \\\n    -d '{}'\n\n  Ctrl-C stops it.\n",
-        paint.bold("Event Service is ready."),
-        banner.url,
-        r#"{"event_type":"order.placed","event_category":"order","user_id":"user_12345","data":{"order_id":"42","total":50.0}}"#,
-    );
+    println!("\n{}\n\n{text}", paint.bold("Event Service is ready."));
+    println!("  Record an event:\n\n  curl {}/api/v1/events/create{header} \\", banner.url);
+    println!("    -H 'Content-Type: application/json' \\\n    -d '{EXAMPLE}'\n\n  Ctrl-C stops it.\n");
 }
 
 /// Says that the service is stopping.

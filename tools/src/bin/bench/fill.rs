@@ -101,7 +101,8 @@ pub(crate) async fn targets(store: &Store) -> Result<Targets, BenchError> {
 }
 
 async fn add_targets(store: &Store) -> Result<Targets, BenchError> {
-    let spread = |day: DateTime<Utc>, number: u64| day + TimeDelta::hours(9) + TimeDelta::seconds(20 * i64::try_from(number).unwrap_or_default());
+    let spread =
+        |day: DateTime<Utc>, number: u64| day + TimeDelta::hours(9) + TimeDelta::seconds(20 * i64::try_from(number).unwrap_or_default());
     let dense = (0..TARGETS / 20).map(|batch| {
         let orders = (0..20).map(|number| {
             // All within a few seconds, as a batch is.

@@ -141,10 +141,7 @@ pub(crate) fn reads(targets: &Targets) -> Vec<Operation> {
                 json!({"event_type": "page.viewed", "start_time": text(fill::start()), "end_time": text(NOW), "limit": 1000}),
             )
         },
-        Operation::query(
-            "offset_50000",
-            json!({"start_time": text(fill::start()), "end_time": text(NOW), "offset": 50_000, "limit": 100}),
-        ),
+        Operation::query("offset_50000", json!({"start_time": text(fill::start()), "end_time": text(NOW), "offset": 50_000, "limit": 100})),
         Operation::read("stream_1000", move |_| Ok(Call::get(stream.clone()))).answering(fill::LONG),
     ]
 }

@@ -138,8 +138,12 @@ pub(crate) fn tables(rows: &[Row], in_colour: bool) -> String {
     let missed = rows.iter().filter_map(|row| row.goal.as_ref()).filter(|goal| !goal.is_met).count();
     let goals = rows.iter().filter(|row| row.goal.is_some()).count();
     // Writing to a string does not fail.
-    writeln!(text, "\n{} of {goals} goals are met. Units, calls and rates are per event or per call; times are of a request.", goals - missed)
-        .unwrap_or_default();
+    writeln!(
+        text,
+        "\n{} of {goals} goals are met. Units, calls and rates are per event or per call; times are of a request.",
+        goals - missed
+    )
+    .unwrap_or_default();
     text
 }
 

@@ -123,7 +123,8 @@ impl Store {
     /// Appends events without the service's knowledge: it has not seen where their streams end.
     pub(crate) async fn append(&self, events: &impl serde::Serialize) -> Result<Appended, BenchError> {
         let body = serde_json::value::to_raw_value(events)?;
-        let drafts = draft::batch_drafts(&body).map_err(|problem| BenchError::Draft(serde_json::to_string(&problem).unwrap_or_default()))?;
+        let drafts =
+            draft::batch_drafts(&body).map_err(|problem| BenchError::Draft(serde_json::to_string(&problem).unwrap_or_default()))?;
         let random = SeededRandom::new(self.appends.fetch_add(1, Ordering::Relaxed));
         let ports = AppendPorts { log: &self.events, random: &random, heads: &self.heads };
         Ok(append(&ports, &AppendRequest { drafts, key: None, now: self.clock.now() }).await?)

@@ -1,0 +1,297 @@
+//! The service behind one door: the authorizer and all HTTP functions, on a clock that stands still
+//! and on random bits that repeat, so that the same requests get the same answers to the byte.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lambda_http::http::request::Builder;
+use lambda_http::http::{HeaderMap, Method, StatusCode};
+use lambda_http::{Body, Request};
+use local::app::{App, Checking};
+use serde_json::Value;
+use shared::adapters::memory::{MemoryEvents, MemoryKeys};
+use shared::commands::append::KnownHeads;
+use shared::domain::access::{ApiKey, ApiKeySecret, Scope};
+use shared::domain::timestamp::Timestamp;
+use shared::ports::key_store::KeyStore;
+use shared::ports::random::Random;
+use shared::ports::token_verifier::TokenVerifier;
+use shared::queries::check_access::KeyCache;
+
+use crate::{StoppedClock, Store};
+
+/// Random bits that repeat: the same after the same seed.
+#[derive(Debug)]
+pub struct RepeatedRandom(Mutex<u64>);
+
+impl RepeatedRandom {
+    /// The bits that follow this seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(Mutex::new(seed))
+    }
+
+    /// Starts again from this seed.
+    pub fn seed(&self, seed: u64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = seed;
+    }
+}
+
+impl Random for RepeatedRandom {
+    fn secret(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        for eight in bytes.chunks_exact_mut(8) {
+            eight.copy_from_slice(&self.number().to_be_bytes());
+        }
+        bytes
+    }
+
+    /// SplitMix64.
+    fn number(&self) -> u64 {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// The service, and what tests move and look into.
+pub struct TestApp {
+    /// The service itself.
+    pub app: App,
+    /// Its clock. It starts at noon of Monday, 23 November 2026.
+    pub clock: Arc<StoppedClock>,
+    /// Its random bits.
+    pub random: Arc<RepeatedRandom>,
+    keys_made: AtomicU64,
+}
+
+impl TestApp {
+    /// A service on memory adapters.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        let events = Arc::new(MemoryEvents::default());
+        Self::new(|clock, random| App {
+            log: events.clone(),
+            events: events.clone(),
+            keys: Arc::new(MemoryKeys::default()),
+            tokens: None,
+            clock,
+            random,
+            heads: KnownHeads::default(),
+            cache: KeyCache::new(None),
+            access: Checking::On,
+        })
+    }
+
+    /// A service on the embedded DynamoDB. Statistics there know what [`Store::count`] has counted.
+    #[must_use]
+    pub fn on(store: &Store) -> Self {
+        Self::new(|clock, random| App {
+            log: Arc::new(store.events.clone()),
+            events: Arc::new(store.events.clone()),
+            keys: Arc::new(store.events.clone()),
+            tokens: None,
+            clock,
+            random,
+            heads: KnownHeads::default(),
+            cache: KeyCache::new(None),
+            access: Checking::On,
+        })
+    }
+
+    fn new(app: impl FnOnce(Arc<StoppedClock>, Arc<RepeatedRandom>) -> App) -> Self {
+        let (clock, random) = (Arc::new(StoppedClock::new(shared::testing::builders::noon())), Arc::new(RepeatedRandom::new(1)));
+        Self { app: app(clock.clone(), random.clone()), clock, random, keys_made: AtomicU64::new(0) }
+    }
+
+    /// The same service, which accepts these tokens too.
+    #[must_use]
+    pub fn with_tokens(mut self, tokens: impl TokenVerifier + 'static) -> Self {
+        self.app.tokens = Some(Arc::new(tokens));
+        self
+    }
+
+    /// Moves the clock.
+    pub fn pass(&self, seconds: i64) {
+        self.clock.set(self.now().plus_micros(seconds * 1_000_000));
+    }
+
+    /// What the clock shows.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.app.clock.now()
+    }
+
+    /// A client that may do everything, everywhere.
+    pub async fn client(&self) -> Client<'_> {
+        self.client_with(Scope::ALL, None).await
+    }
+
+    /// A client that may do everything in one organization.
+    pub async fn client_of(&self, organization: &str) -> Client<'_> {
+        self.client_with(Scope::ALL, Some(organization)).await
+    }
+
+    /// A client with a new key of these scopes, bound to an organization or to none.
+    ///
+    /// # Panics
+    /// If the organization cannot be one, or the store fails.
+    #[expect(clippy::expect_used, reason = "a test without its key can only stop")]
+    pub async fn client_with(&self, scopes: &[Scope], organization: Option<&str>) -> Client<'_> {
+        let number = self.keys_made.fetch_add(1, Ordering::Relaxed);
+        let secret = ApiKeySecret::from_random(RepeatedRandom::new(u64::MAX - number).secret());
+        let key = ApiKey {
+            digest: secret.digest(),
+            name: format!("test key {number}"),
+            scopes: scopes.to_vec(),
+            organization: organization.map(|text| text.parse().expect("an organization")),
+            created_at: self.now(),
+            expires_at: None,
+        };
+        self.keys().put_key(&key).await.expect("the key is stored");
+        self.client_that_presents("x-api-key", secret.reveal())
+    }
+
+    /// A client with this header in all its requests.
+    #[must_use]
+    pub fn client_that_presents(&self, header: &'static str, value: &str) -> Client<'_> {
+        Client { app: self, credential: Some((header, value.to_owned())) }
+    }
+
+    /// A client without a credential.
+    #[must_use]
+    pub const fn anybody(&self) -> Client<'_> {
+        Client { app: self, credential: None }
+    }
+
+    /// Where its keys are.
+    #[must_use]
+    pub fn keys(&self) -> &dyn KeyStore {
+        &*self.app.keys
+    }
+}
+
+/// Somebody who sends requests.
+pub struct Client<'a> {
+    app: &'a TestApp,
+    credential: Option<(&'static str, String)>,
+}
+
+impl Client<'_> {
+    /// Sends a `GET`.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path), Body::Empty).await
+    }
+
+    /// Sends a `DELETE`.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path), Body::Empty).await
+    }
+
+    /// Sends JSON with `POST`.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_text(path, body.to_string()).await
+    }
+
+    /// Sends anything with `POST`.
+    pub async fn post_text(&self, path: &str, body: impl Into<Body>) -> Answer {
+        self.send(self.request(Method::POST, path), body.into()).await
+    }
+
+    /// Sends JSON with `POST`, under an `Idempotency-Key`.
+    pub async fn post_once(&self, key: &str, path: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::POST, path).header("idempotency-key", key), Body::from(body.to_string())).await
+    }
+
+    /// A request with this client's credential, for more headers.
+    pub fn request(&self, method: Method, path: &str) -> Builder {
+        let builder = lambda_http::http::Request::builder().method(method).uri(path);
+        match &self.credential {
+            Some((name, value)) => builder.header(*name, value),
+            None => builder,
+        }
+    }
+
+    /// Sends a request.
+    ///
+    /// # Panics
+    /// If it is none, or its answer is not text.
+    #[expect(clippy::expect_used, reason = "a test with a wrong request can only stop")]
+    pub async fn send(&self, request: Builder, body: Body) -> Answer {
+        self.app.answer(request.body(body).expect("a request")).await
+    }
+}
+
+impl TestApp {
+    /// Answers a request as it is.
+    ///
+    /// # Panics
+    /// If the answer is not text.
+    #[expect(clippy::expect_used, reason = "an answer that is no text is a defect")]
+    pub async fn answer(&self, request: Request) -> Answer {
+        let (head, body) = self.app.answer(request).await.into_parts();
+        let text = String::from_utf8(body.as_ref().to_vec()).expect("answers are UTF-8");
+        Answer { status: head.status, headers: head.headers, text }
+    }
+}
+
+/// What came back. Shown, it is a snapshot: status, headers in order, and the body, JSON indented.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    ///
+    /// # Panics
+    /// If it is none.
+    #[must_use]
+    #[expect(clippy::panic, reason = "a test whose answer is not JSON has failed")]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self}"))
+    }
+
+    /// The body as JSON, of an answer with status 200.
+    ///
+    /// # Panics
+    /// If the status is another.
+    #[must_use]
+    pub fn ok(&self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{self}");
+        self.json()
+    }
+
+    /// A header, if it is there once.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let first = values.next()?;
+        if values.next().is_some() { None } else { first.to_str().ok() }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "{}", self.status)?;
+        let mut headers: Vec<String> =
+            self.headers.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))).collect();
+        headers.sort();
+        for header in headers {
+            writeln!(formatter, "{header}")?;
+        }
+        writeln!(formatter)?;
+        match serde_json::from_str::<Value>(&self.text) {
+            Ok(json) => write!(formatter, "{json:#}"),
+            Err(_) => formatter.write_str(&self.text),
+        }
+    }
+}

@@ -1,1 +1,56 @@
-//! Stub.
+//! The API as clients see it: a module for each route, the scenarios of the domain, the walls
+//! between organizations, hostile requests, and the sample payloads of each function.
+
+mod batch;
+mod create;
+mod docs;
+mod get_event;
+mod health;
+mod hostile;
+mod keys;
+mod query;
+mod samples;
+mod scenarios;
+mod statistics;
+mod stream;
+mod tenancy;
+mod tokens;
+
+use event_service_tests::app::{Answer, Client};
+use serde_json::{Value, json};
+
+const CREATE: &str = "/api/v1/events/create";
+const BATCH: &str = "/api/v1/events/batch";
+const QUERY: &str = "/api/v1/events/query";
+const STATISTICS: &str = "/api/v1/events/statistics";
+const KEYS: &str = "/api/v1/keys";
+
+/// An id as clients make them.
+const CLIENT_ID: &str = "0190f3a1-7e1b-7c3d-8e4f-5a6b7c8d9e0f";
+
+/// Another one.
+const OTHER_ID: &str = "0190f3a1-7e1b-7c3d-8e4f-5a6b7c8d9e10";
+
+/// How many events there are that the client may see.
+async fn total(client: &Client<'_>) -> u64 {
+    client.post(QUERY, &json!({})).await.ok()["total"].as_u64().unwrap()
+}
+
+/// `type` and `loc` of each problem of a 422.
+fn problems(answer: &Answer) -> Vec<(String, Value)> {
+    assert_eq!(answer.status, 422, "{answer}");
+    let body = answer.json();
+    let text = |problem: &Value, name: &str| problem[name].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
+    let problems = body["detail"].as_array().unwrap().iter();
+    problems
+        .map(|problem| {
+            assert!(!text(problem, "msg").is_empty() && problem.get("input").is_some(), "{answer}");
+            (text(problem, "type"), problem["loc"].clone())
+        })
+        .collect()
+}
+
+/// The `event_type` of each event in a list.
+fn types(events: &Value) -> Vec<&str> {
+    events.as_array().unwrap().iter().map(|event| event["event_type"].as_str().unwrap()).collect()
+}

@@ -266,8 +266,16 @@ impl Answer {
     /// If the status is another.
     #[must_use]
     pub fn ok(&self) -> Value {
-        assert_eq!(self.status, StatusCode::OK, "{self}");
+        self.succeeds();
         self.json()
+    }
+
+    /// Checks that the status is 200.
+    ///
+    /// # Panics
+    /// If it is another.
+    pub fn succeeds(&self) {
+        assert_eq!(self.status, StatusCode::OK, "{self}");
     }
 
     /// A header, if it is there once.
@@ -289,9 +297,52 @@ impl fmt::Display for Answer {
             writeln!(formatter, "{header}")?;
         }
         writeln!(formatter)?;
-        match serde_json::from_str::<Value>(&self.text) {
-            Ok(json) => write!(formatter, "{json:#}"),
-            Err(_) => formatter.write_str(&self.text),
-        }
+        let is_json = self.header("content-type") == Some("application/json");
+        formatter.write_str(&if is_json { indented(&self.text) } else { self.text.clone() })
     }
+}
+
+/// JSON without white space as people read it. Nothing else changes: not the order of members, not
+/// how numbers are written.
+fn indented(json: &str) -> String {
+    let (mut text, mut depth, mut in_string, mut escaped) = (String::with_capacity(json.len() * 2), 0_usize, false, false);
+    let new_line = |text: &mut String, depth: usize| {
+        text.push('\n');
+        text.extend(std::iter::repeat_n("  ", depth));
+    };
+    let mut before = ' ';
+    for character in json.chars() {
+        match character {
+            _ if in_string => {
+                text.push(character);
+                in_string = escaped || character != '"';
+                escaped = !escaped && character == '\\';
+            }
+            '{' | '[' => {
+                text.push(character);
+                depth += 1;
+                new_line(&mut text, depth);
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                if matches!(before, '{' | '[') {
+                    text.truncate(text.trim_end().len());
+                } else {
+                    new_line(&mut text, depth);
+                }
+                text.push(character);
+            }
+            ',' => {
+                text.push(character);
+                new_line(&mut text, depth);
+            }
+            ':' => text.push_str(": "),
+            _ => {
+                text.push(character);
+                in_string = character == '"';
+            }
+        }
+        before = character;
+    }
+    text
 }

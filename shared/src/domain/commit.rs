@@ -93,6 +93,12 @@ impl Commit {
         self.events.iter().map(|event| event.occurred_at).max().unwrap_or(self.recorded_at)
     }
 
+    /// About how many bytes the events take in memory and in an answer.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.events.iter().map(event_bytes).sum()
+    }
+
     fn place(&self, index: usize) -> EventId {
         Location::new(self.recorded_at, index, self.stream.address(), self.first.plus(index)).id()
     }
@@ -199,9 +205,7 @@ pub fn plan_streams<'a>(drafts: impl IntoIterator<Item = (usize, &'a EventDraft)
 const COMMIT_BYTES: usize = super::body::MAX_STORED_BYTES;
 
 fn event_bytes(event: &CommittedEvent) -> usize {
-    let details = &event.details;
-    [&details.data, &details.metadata, &details.context, &details.properties].iter().map(|object| object.as_str().len()).sum::<usize>()
-        + 2048
+    event.details.bytes()
 }
 
 fn bytes(events: &[(usize, CommittedEvent)]) -> usize {

@@ -71,6 +71,16 @@ pub struct EventDetails {
     pub schema_version: SchemaVersion,
 }
 
+impl EventDetails {
+    /// About how many bytes the event takes in memory and in an answer: its payloads, and room for
+    /// its names.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        const NAMES: usize = 1024;
+        [&self.data, &self.metadata, &self.context, &self.properties].iter().map(|object| object.as_str().len()).sum::<usize>() + NAMES
+    }
+}
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

@@ -1,31 +1,55 @@
 //! Many items by their keys.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
-use futures::future::try_join_all;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::DynamoEvents;
 use super::failure::store_error;
-use super::items::{Item, read_text, text};
+use super::items::{Item, text};
 use super::keys::{PK, SK};
 use crate::ports::store_error::StoreError;
 
 /// The most keys of one call.
 const KEYS_A_CALL: usize = 100;
+/// How many calls are under way at a time.
+const CALLS_AT_ONCE: usize = 8;
 /// How often what was left out is asked for again.
 const MOST_ROUNDS: usize = 20;
 
 impl DynamoEvents {
     /// The items with these keys, each once, in no order. Those that do not exist are left out.
-    pub(super) async fn batch_get(&self, mut keys: Vec<(String, String)>) -> Result<Vec<Item>, StoreError> {
-        keys.sort_unstable();
-        keys.dedup();
-        let calls = keys.chunks(KEYS_A_CALL).map(|keys| self.batch_get_some(keys));
-        Ok(try_join_all(calls).await?.into_iter().flatten().collect())
+    pub(super) async fn batch_get(&self, keys: Vec<(String, String)>) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::new();
+        self.batch_get_each(keys, |found| {
+            items.extend(found);
+            Ok(true)
+        })
+        .await?;
+        Ok(items)
     }
 
-    async fn batch_get_some(&self, keys: &[(String, String)]) -> Result<Vec<Item>, StoreError> {
+    /// Hands over the items with these keys, each once, those of earlier keys first, until `each`
+    /// returns false. Those that do not exist are left out.
+    pub(super) async fn batch_get_each(
+        &self,
+        mut keys: Vec<(String, String)>,
+        mut each: impl FnMut(Vec<Item>) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut seen = HashSet::new();
+        keys.retain(|key| seen.insert(key.clone()));
+        let calls: Vec<_> = keys.chunks(KEYS_A_CALL).map(|keys| self.batch_get_some(keys.to_vec())).collect();
+        let mut calls = stream::iter(calls).buffered(CALLS_AT_ONCE);
+        while let Some(found) = calls.try_next().await? {
+            if !each(found)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn batch_get_some(&self, keys: Vec<(String, String)>) -> Result<Vec<Item>, StoreError> {
         let key = |(pk, sk): &(String, String)| HashMap::from([(PK.to_owned(), text(pk)), (SK.to_owned(), text(sk))]);
         let mut open: Vec<HashMap<String, AttributeValue>> = keys.iter().map(key).collect();
         let mut items = Vec::with_capacity(open.len());
@@ -41,9 +65,4 @@ impl DynamoEvents {
         }
         Err(StoreError::Contended)
     }
-}
-
-/// Items by their partition and sort keys.
-pub(super) fn by_key(items: Vec<Item>) -> Result<HashMap<(String, String), Item>, StoreError> {
-    items.into_iter().map(|item| Ok(((read_text(&item, PK)?.to_owned(), read_text(&item, SK)?.to_owned()), item))).collect()
 }

@@ -7,7 +7,6 @@
 
 use std::collections::BinaryHeap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
 
 use super::DynamoEvents;
@@ -22,6 +21,8 @@ use crate::ports::store_error::StoreError;
 
 /// The most commits of one call: few enough for the answer to stay below a page of the store.
 const MOST_A_CALL: i32 = 500;
+/// About the most bytes of events that one read of all due lists brings into memory.
+const MOST_BYTES_A_READ: u64 = 8 * 1024 * 1024;
 
 /// A read of several lists, newest event first.
 pub(super) struct Scan<'a> {
@@ -32,8 +33,9 @@ pub(super) struct Scan<'a> {
     upper: Timestamp,
     below: Option<Position>,
     ready: BinaryHeap<ByPosition>,
-    /// How many events were read, whether they match or not.
+    /// How many events of the time that is asked for were read, whether they match or not.
     pub(super) examined: u64,
+    bytes: u64,
     matched: u64,
     commits: u64,
 }
@@ -46,7 +48,7 @@ struct List {
 enum Reading {
     Unread,
     /// Read down to this time; the key is where to go on.
-    Down(Timestamp, std::collections::HashMap<String, AttributeValue>),
+    Down(Timestamp, Item),
     Exhausted,
 }
 
@@ -90,7 +92,7 @@ impl<'a> Scan<'a> {
         below: Option<Position>,
     ) -> Self {
         let lists = lists.into_iter().map(|name| List { name, state: Reading::Unread }).collect();
-        Self { store, filter, lists, lower, upper, below, ready: BinaryHeap::new(), examined: 0, matched: 0, commits: 0 }
+        Self { store, filter, lists, lower, upper, below, ready: BinaryHeap::new(), examined: 0, bytes: 0, matched: 0, commits: 0 }
     }
 
     /// The next event. `wanted` is about how many more will be asked for, `bound` how many events
@@ -138,9 +140,11 @@ impl<'a> Scan<'a> {
                 down = keys::order_time(read_text(item, ORDER)?).or(down);
                 let commit = items::read_commit(item)?;
                 self.commits += 1;
+                self.bytes += commit.bytes() as u64;
                 for event in commit.to_events() {
-                    self.examined += 1;
                     let in_range = event.occurred_at <= self.upper && self.below.is_none_or(|below| event.position() < below);
+                    // What lies above is read on the way, and must not end the read before its start.
+                    self.examined += u64::from(in_range);
                     if in_range && self.filter.matches(&event) {
                         self.matched += 1;
                         self.ready.push(ByPosition(event));
@@ -168,14 +172,12 @@ impl<'a> Scan<'a> {
         } else {
             (missing * self.commits * 11).div_ceil(self.matched.max(1) * 10 * lists) + 1
         };
-        i32::try_from(commits).unwrap_or(MOST_A_CALL).clamp(1, MOST_A_CALL)
+        // Commits unpack to very different sizes.
+        let fitting = (MOST_BYTES_A_READ * self.commits).checked_div(self.bytes * lists).unwrap_or(commits);
+        i32::try_from(commits.min(fitting)).unwrap_or(MOST_A_CALL).clamp(1, MOST_A_CALL)
     }
 
-    async fn page_of(
-        &self,
-        list: &List,
-        limit: i32,
-    ) -> Result<(Vec<Item>, Option<std::collections::HashMap<String, AttributeValue>>), StoreError> {
+    async fn page_of(&self, list: &List, limit: i32) -> Result<(Vec<Item>, Option<Item>), StoreError> {
         let start = match &list.state {
             Reading::Unread | Reading::Exhausted => None,
             Reading::Down(_, key) => Some(key.clone()),
@@ -272,36 +274,57 @@ impl DynamoEvents {
     pub(super) async fn between(
         &self,
         pk: &str,
-        (low, high): (&str, &str),
+        range: (&str, &str),
         direction: Direction,
         limit: Option<i32>,
-        consistent: bool,
+        consistency: Consistency,
     ) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::new();
         let mut start = None;
         loop {
-            let page = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
-                .expression_attribute_values(":pk", text(pk))
-                .expression_attribute_values(":low", text(low))
-                .expression_attribute_values(":high", text(high))
-                .scan_index_forward(direction == Direction::Forward)
-                .consistent_read(consistent)
-                .set_limit(limit)
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(store_error)?;
-            found.extend(page.items.unwrap_or_default());
-            start = page.last_evaluated_key;
+            let (items, next) = self.page_between(pk, range, direction, limit, consistency, start).await?;
+            found.extend(items);
+            start = next;
             if start.is_none() || limit.is_some() {
                 return Ok(found);
             }
         }
     }
+
+    /// One page of [`DynamoEvents::between`], and the key from which the next one goes on.
+    pub(super) async fn page_between(
+        &self,
+        pk: &str,
+        (low, high): (&str, &str),
+        direction: Direction,
+        limit: Option<i32>,
+        consistency: Consistency,
+        start: Option<Item>,
+    ) -> Result<(Vec<Item>, Option<Item>), StoreError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
+            .expression_attribute_values(":pk", text(pk))
+            .expression_attribute_values(":low", text(low))
+            .expression_attribute_values(":high", text(high))
+            .scan_index_forward(direction == Direction::Forward)
+            .consistent_read(consistency == Consistency::Strong)
+            .set_limit(limit)
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(store_error)?;
+        Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
+    }
+}
+
+/// Whether a read sees every write that was answered before it, at twice the price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Consistency {
+    Strong,
+    Eventual,
 }
 
 /// Which way to read.

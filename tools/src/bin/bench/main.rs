@@ -109,7 +109,8 @@ enum BenchError {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    telemetry::start(LogFormat::Text, tracing::Level::WARN);
+    // The embedded store warns of every condition that does not hold, which is how writers find out about each other.
+    telemetry::start(LogFormat::Text, tracing::Level::ERROR);
     match bench(&arguments).await {
         Ok(rows) => {
             let in_colour = std::io::stdout().is_terminal() && tools::environment("NO_COLOR").is_none();
@@ -129,7 +130,7 @@ async fn bench(arguments: &Arguments) -> Result<Vec<Row>, BenchError> {
     for size in arguments.sizes() {
         measures.extend(at_size(size, &arguments.pace()).await?);
     }
-    let rows = report::rows(measures);
+    let rows = report::rows(&measures);
     write(&arguments.out, &rows)?;
     Ok(rows)
 }

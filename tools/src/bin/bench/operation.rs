@@ -21,7 +21,7 @@ const QUERY: &str = "/api/v1/events/query";
 /// that two requests hardly ever meet.
 const STREAMS: u64 = 128;
 /// How many sets of streams writers of many streams take turns at.
-const SETS: u64 = 40;
+const SETS: u64 = 64;
 
 /// What numbers are given for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

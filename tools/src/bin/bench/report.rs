@@ -77,17 +77,11 @@ const fn word(per: Per) -> &'static str {
 }
 
 /// The rows of the measures: by operation, and each operation's by the size of the store.
-pub(crate) fn rows(measures: Vec<Measure>) -> Vec<Row> {
-    let mut names: Vec<String> = Vec::new();
-    for measure in &measures {
-        if !names.contains(&measure.name) {
-            names.push(measure.name.clone());
-        }
-    }
-    let place = |measure: &Measure| names.iter().position(|name| *name == measure.name);
-    let mut ordered = measures.clone();
-    ordered.sort_by_key(|measure| (place(measure), measure.events));
-    ordered.into_iter().map(|measure| Row { goal: goal(&measure, &measures), measure }).collect()
+pub(crate) fn rows(measures: &[Measure]) -> Vec<Row> {
+    let place = |measure: &Measure| measures.iter().position(|first| first.name == measure.name);
+    let mut rows: Vec<Row> = measures.iter().map(|measure| Row { goal: goal(measure, measures), measure: measure.clone() }).collect();
+    rows.sort_by_key(|row| (place(&row.measure), row.measure.events));
+    rows
 }
 
 /// What is promised of a measure. What is a whole number in truth may be off by a rounding.
@@ -120,8 +114,8 @@ fn goal(measure: &Measure, all: &[Measure]) -> Option<Goal> {
 /// `1 k`, `1 M`.
 fn size(events: u32) -> String {
     match events {
-        1_000_000.. if events % 1_000_000 == 0 => format!("{} M", events / 1_000_000),
-        1000.. if events % 1000 == 0 => format!("{} k", events / 1000),
+        1_000_000.. if events.is_multiple_of(1_000_000) => format!("{} M", events / 1_000_000),
+        1000.. if events.is_multiple_of(1000) => format!("{} k", events / 1000),
         _ => events.to_string(),
     }
 }
@@ -193,4 +187,54 @@ fn short(number: f64) -> String {
     }
     let text = if number < 1.0 { format!("{number:.3}") } else { format!("{number:.2}") };
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measure(name: &str, events: u32, per: Per) -> Measure {
+        let name = name.to_owned();
+        Measure { name, events, per, write_units: 0.2, read_units: 0.0, calls: 0.01, per_second: 1234.4, p50_ms: 2.0, p99_ms: 3.5 }
+    }
+
+    #[test]
+    fn rows_are_ordered_by_operation_as_measured_and_then_by_size() {
+        let measures = [("b", 1000), ("a", 1000), ("b", 20_000), ("a", 20_000)].map(|(name, events)| measure(name, events, Per::Call));
+        let order: Vec<(String, u32)> = rows(&measures).into_iter().map(|row| (row.measure.name, row.measure.events)).collect();
+        let expected = [("b", 1000), ("b", 20_000), ("a", 1000), ("a", 20_000)];
+        assert_eq!(order, expected.map(|(name, events)| (name.to_owned(), events)));
+    }
+
+    #[test]
+    fn a_goal_that_is_missed_is_shown_as_missed() {
+        let met = |measure: &Measure| goal(measure, &[]).unwrap().is_met;
+        let create = measure("create", 1000, Per::Event(1));
+        assert!(met(&Measure { write_units: 2.4, calls: 1.0, ..create.clone() }));
+        assert!(!met(&Measure { write_units: 2.5, calls: 1.0, ..create.clone() }));
+        assert!(!met(&Measure { write_units: 2.0, calls: 1.1, ..create }));
+        assert!(!met(&Measure { calls: 0.02, ..measure("batch_100_one_stream", 1000, Per::Event(100)) }));
+        assert!(!met(&Measure { per_second: 1000.0, ..measure("create_http_32", 1000, Per::Event(1)) }));
+        let text = tables(&rows(&[measure("batch_20_one_stream", 1000, Per::Event(20)), measure("create", 1000, Per::Event(1))]), false);
+        assert!(text.contains("✓ ≤ 0.6 write units") && text.contains("2 of 2 goals are met"), "{text}");
+    }
+
+    #[test]
+    fn statistics_are_held_against_those_of_the_smallest_store() {
+        let statistics = |events, p50_ms| Measure { p50_ms, ..measure("statistics", events, Per::Call) };
+        let all = rows(&[statistics(1000, 1.0), statistics(100_000, 1.1), statistics(1_000_000, 1.3)]);
+        let goals: Vec<Option<bool>> = all.iter().map(|row| row.goal.as_ref().map(|goal| goal.is_met)).collect();
+        assert_eq!(goals, [None, None, Some(false)]);
+        assert_eq!(rows(&[statistics(1000, 1.0)])[0].goal, None);
+    }
+
+    #[test]
+    fn a_row_in_the_file_has_the_promised_fields() {
+        let row = &rows(&[measure("batch_20_one_stream", 20_000, Per::Event(20))])[0];
+        let expected = serde_json::json!({
+            "name": "batch_20_one_stream", "events": 20_000, "per": "event", "write_units": 0.2, "read_units": 0.0, "calls": 0.01,
+            "per_second": 1234.4, "p50_ms": 2.0, "p99_ms": 3.5, "goal": "≤ 0.6 write units", "met": true,
+        });
+        assert_eq!(serde_json::to_value(row).unwrap(), expected);
+    }
 }

@@ -7,7 +7,7 @@ use futures::future::try_join;
 use super::super::DynamoEvents;
 use super::super::items::{self, read_text};
 use super::super::keys::{self, AFTER_ALL, ORDER, SK};
-use super::super::scan::{Direction, IndexRange, table_key};
+use super::super::scan::{Consistency, Direction, IndexRange, table_key};
 use crate::domain::claim::{ClaimKey, ClaimSubject};
 use crate::domain::commit::Commit;
 use crate::domain::event::Event;
@@ -59,7 +59,7 @@ impl DynamoEvents {
     async fn highest_version(&self, location: Location) -> Result<Version, StoreError> {
         let prefix = keys::tag_prefix(location.address());
         let range = (prefix.as_str(), &*format!("{prefix}{AFTER_ALL}"));
-        let last = self.between(&keys::place(location.address().place), range, Direction::Backward, Some(1), true).await?;
+        let last = self.between(&keys::place(location.address().place), range, Direction::Backward, Some(1), Consistency::Strong).await?;
         let slot = last.first().map(|item| read_text(item, SK)).transpose()?.and_then(keys::read_commit_sk);
         Ok(slot.map_or(Version::EMPTY, |slot| slot.first.plus(Commit::MAX_EVENTS)))
     }

@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::try_join;
 
 use super::super::DynamoEvents;
-use super::super::batch::by_key;
-use super::super::items::{self, read_text};
+use super::super::items::{self, Item, read_text};
 use super::super::keys::{self, AFTER_ALL};
-use super::super::scan::{Direction, IndexRange, Scan, Step, table_key};
+use super::super::scan::{Consistency, Direction, IndexRange, Scan, Step, table_key};
 use super::walk::{CounterDays, Walk};
 use crate::domain::commit::Commit;
 use crate::domain::counters::{CounterKey, CounterScope, IndexList, Period, Tally};
-use crate::domain::event::Event;
+use crate::domain::event::{Event, Position};
 use crate::domain::query::{EventFilter, EventPage, EventQuery, ObservedEvent, PageStart, Total};
 use crate::domain::status::EventStatus;
 use crate::domain::stream_id::{StreamId, StreamKey, place_of};
@@ -24,6 +23,8 @@ use crate::ports::store_error::StoreError;
 const MOST_EXAMINED: u64 = 20_000;
 /// The most commits that one request reads of a user, a session or a flag.
 const MOST_COMMITS: usize = 20_000;
+/// About the most bytes of events on one page: more than an answer holds, which says where to go on.
+const MOST_PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// How many events are looked at between reads of their outcomes.
 const EVENTS_A_STEP: usize = 500;
 
@@ -93,30 +94,43 @@ impl DynamoEvents {
             (None, None) => return Ok((Vec::new(), true)),
         };
         let own = async {
-            let Ok(stream) = entity else { return Ok(Vec::new()) };
+            let Ok(stream) = entity else { return Ok((Vec::new(), true)) };
             let prefix = filter.organization.as_ref().map_or(String::new(), |organization| {
                 keys::tag_prefix(StreamKey { organization: Some(organization.clone()), stream: stream.clone() }.address())
             });
-            let low = if prefix.is_empty() { "0".to_owned() } else { prefix.clone() };
-            let found = self
-                .between(&keys::place(place_of(&stream)), (&low, &format!("{prefix}{AFTER_ALL}")), Direction::Forward, None, true)
-                .await?;
-            found
-                .iter()
-                .filter(|item| items::is_of_stream(item, &stream))
-                .map(items::read_commit)
-                .collect::<Result<Vec<Commit>, StoreError>>()
+            let (pk, low) = (keys::place(place_of(&stream)), if prefix.is_empty() { "0" } else { &prefix });
+            let high = format!("{prefix}{AFTER_ALL}");
+            let (mut unpacked, mut start) = (Unpacked::default(), None);
+            loop {
+                let (mut found, next) = self.page_between(&pk, (low, &high), Direction::Backward, None, Consistency::Strong, start).await?;
+                found.retain(|item| items::is_of_stream(item, &stream));
+                if !unpacked.add(&found)? || next.is_none() {
+                    return Ok((unpacked.commits, next.is_none()));
+                }
+                start = next;
+            }
         };
         let others = async {
             let range = IndexRange { index, attribute, value: &value, from: filter.from, to: filter.to };
             let rows = self.index_items(&range, MOST_COMMITS).await?;
             let complete = rows.len() <= MOST_COMMITS;
-            let found = self.batch_get(rows.iter().map(table_key).collect::<Result<_, _>>()?).await?;
-            Ok((found.iter().map(items::read_commit).collect::<Result<Vec<Commit>, _>>()?, complete))
+            let (commits, all) = self.unpack(rows.iter().map(table_key).collect::<Result<_, _>>()?).await?;
+            Ok((commits, complete && all))
         };
-        let (mut commits, (others, complete)) = try_join(own, others).await?;
+        let ((mut commits, whole), (others, complete)) = try_join(own, others).await?;
         commits.extend(others);
-        Ok((commits, complete))
+        Ok((commits, whole && complete))
+    }
+
+    /// The commits with these keys, the first of them first, and whether these are all.
+    async fn unpack(&self, keys: Vec<(String, String)>) -> Result<(Vec<Commit>, bool), StoreError> {
+        let (mut unpacked, mut all) = (Unpacked::default(), true);
+        self.batch_get_each(keys, |found| {
+            all = unpacked.add(&found)?;
+            Ok(all)
+        })
+        .await?;
+        Ok((unpacked.commits, all))
     }
 
     /// All commits with an outcome of this status, and whether these are all there are.
@@ -138,8 +152,33 @@ impl DynamoEvents {
                 wanted.push((keys::stream_pk(&slot.stream), sk.to_owned()));
             }
         }
-        let found = by_key(self.batch_get(wanted).await?)?;
-        Ok((found.values().map(items::read_commit).collect::<Result<_, _>>()?, complete))
+        let (commits, all) = self.unpack(wanted).await?;
+        Ok((commits, complete && all))
+    }
+}
+
+/// Commits that were read, up to a bound on what they take in memory.
+#[derive(Default)]
+struct Unpacked {
+    commits: Vec<Commit>,
+    bytes: usize,
+}
+
+impl Unpacked {
+    /// About the most bytes of events that one request brings into memory.
+    const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+    /// Unpacks these. Returns whether there is room for more.
+    fn add(&mut self, found: &[Item]) -> Result<bool, StoreError> {
+        for item in found {
+            if self.bytes > Self::MOST_BYTES {
+                return Ok(false);
+            }
+            let commit = items::read_commit(item)?;
+            self.bytes += commit.bytes();
+            self.commits.push(commit);
+        }
+        Ok(self.bytes <= Self::MOST_BYTES)
     }
 }
 
@@ -255,8 +294,8 @@ impl DynamoEvents {
         if let Some(below) = below {
             walk.start_at(below.occurred_at);
         }
-        let mut events = Vec::new();
-        let (mut more, mut examined, mut bound) = (false, 0, None);
+        let mut events: Vec<Event> = Vec::new();
+        let (mut more, mut examined, mut bytes, mut bound) = (false, 0, 0, None);
         while let Some((lists, range)) = walk.next().await? {
             let mut scan = Scan::new(self, filter, lists, range, below);
             loop {
@@ -270,7 +309,10 @@ impl DynamoEvents {
                         break;
                     }
                     Step::Event(_) if skip > 0 => skip -= 1,
-                    Step::Event(event) if events.len() < size => events.push(*event),
+                    Step::Event(event) if events.len() < size && bytes < MOST_PAGE_BYTES => {
+                        bytes += event.details.bytes();
+                        events.push(*event);
+                    }
                     Step::Event(_) => {
                         more = true;
                         break;
@@ -335,29 +377,47 @@ impl DynamoEvents {
         now: Timestamp,
         concluded: bool,
     ) -> Result<EventPage, StoreError> {
-        let size = query.size.get();
-        let (mut skip, below) = match query.start {
+        let (skip, below) = match query.start {
             PageStart::Offset(offset) => (offset, None),
             PageStart::Below(position) => (0, Some(position)),
         };
         let mut walk = Walk::new(self, filter, scope, now);
-        let mut events: Vec<ObservedEvent> = Vec::new();
-        let (mut found, mut examined, mut more, mut bound) = (0_u64, 0_u64, false, None);
-        'days: while let Some((lists, range)) = walk.next().await? {
-            let mut scan = Scan::new(self, filter, lists, range, None);
-            loop {
+        if let Some(below) = below {
+            walk.start_at(below.occurred_at);
+        }
+        let page = self.examine(filter, walk, concluded, &Part { below, above: None, skip, size: query.size.get() }).await?;
+        let mut total = Some(page.found).filter(|_| page.bound.is_none());
+        let mut least = page.found;
+        if let Some(below) = below {
+            // Only a total of all pages is one.
+            let above = Part { below: None, above: Some(below), skip: 0, size: 0 };
+            let earlier = self.examine(filter, Walk::new(self, filter, scope, now), concluded, &above).await?;
+            least += earlier.found;
+            total = total.filter(|_| earlier.bound.is_none()).map(|found| found + earlier.found);
+        }
+        let next = if page.more { page.events.last().map(|event| event.event.position()) } else { page.bound };
+        Ok(EventPage { events: page.events, total: total.map_or(Total::AtLeast(least), Total::Exactly), next })
+    }
+
+    /// Looks at events one by one.
+    async fn examine(&self, filter: &EventFilter, mut walk: Walk<'_>, concluded: bool, part: &Part) -> Result<Examined, StoreError> {
+        let mut result = Examined { events: Vec::new(), found: 0, more: false, bound: None };
+        let (mut skip, mut examined, mut bytes) = (part.skip, 0_u64, 0);
+        while let Some((lists, range)) = walk.next().await? {
+            let mut scan = Scan::new(self, filter, lists, range, part.below);
+            let mut open = true;
+            while open {
                 let mut chunk = Vec::new();
-                let mut end = false;
-                while chunk.len() < EVENTS_A_STEP {
+                while open && chunk.len() < EVENTS_A_STEP {
                     match scan.next(EVENTS_A_STEP as u64, MOST_EXAMINED.saturating_sub(examined)).await? {
-                        Step::Event(event) => chunk.push(*event),
-                        Step::End => {
-                            end = true;
-                            break;
+                        Step::Event(event) if part.above.is_some_and(|above| event.position() < above) => {
+                            return Ok(result.with(self.observe(chunk, concluded).await?, filter));
                         }
+                        Step::Event(event) => chunk.push(*event),
+                        Step::End => open = false,
                         Step::Bound(position) => {
-                            bound = Some(position);
-                            break;
+                            result.bound = Some(position);
+                            open = false;
                         }
                     }
                 }
@@ -365,31 +425,50 @@ impl DynamoEvents {
                     if !filter.matches_status(event.outcome.status) {
                         continue;
                     }
-                    found += 1;
-                    if below.is_some_and(|below| event.event.position() >= below) {
-                        continue;
-                    }
+                    result.found += 1;
                     if skip > 0 {
                         skip -= 1;
-                    } else if events.len() < size {
-                        events.push(event);
+                    } else if result.events.len() < part.size && bytes < MOST_PAGE_BYTES && !result.more {
+                        bytes += event.event.details.bytes();
+                        result.events.push(event);
                     } else {
-                        more = true;
+                        result.more = true;
                     }
                 }
-                if bound.is_some() {
-                    break 'days;
-                }
-                if end {
-                    break;
-                }
+            }
+            if result.bound.is_some() {
+                break;
             }
             examined += scan.examined;
         }
-        let next = match (more, bound) {
-            (true, _) => events.last().map(|event| event.event.position()),
-            (false, bound) => bound,
-        };
-        Ok(EventPage { events, total: if bound.is_some() { Total::AtLeast(found) } else { Total::Exactly(found) }, next })
+        Ok(result)
+    }
+}
+
+/// Which of the events that match are looked at.
+struct Part {
+    /// Only those below this place.
+    below: Option<Position>,
+    /// Only those at this place or above.
+    above: Option<Position>,
+    /// How many of the newest are counted and not kept.
+    skip: u64,
+    /// How many are kept.
+    size: usize,
+}
+
+/// What a look at events found.
+struct Examined {
+    events: Vec<ObservedEvent>,
+    found: u64,
+    more: bool,
+    bound: Option<Position>,
+}
+
+impl Examined {
+    /// The same with these events counted as well.
+    fn with(mut self, last: Vec<ObservedEvent>, filter: &EventFilter) -> Self {
+        self.found += last.iter().filter(|event| filter.matches_status(event.outcome.status)).count() as u64;
+        self
     }
 }

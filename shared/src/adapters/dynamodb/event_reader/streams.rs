@@ -3,10 +3,9 @@
 use futures::future::try_join;
 
 use super::super::DynamoEvents;
-use super::super::failure::store_error;
-use super::super::items::{self, Item, read_text, text};
+use super::super::items::{self, Item, read_text};
 use super::super::keys::{self, AFTER_ALL, SK};
-use super::super::scan::Direction;
+use super::super::scan::{Consistency, Direction};
 use crate::domain::commit::Commit;
 use crate::domain::counters::{CounterKey, CounterScope, Period};
 use crate::domain::event::Event;
@@ -17,6 +16,12 @@ use crate::ports::counter_store::CounterStore;
 use crate::ports::event_reader::{StreamRequest, StreamSlice};
 use crate::ports::store_error::StoreError;
 
+/// The most commits of one call.
+const MOST_A_CALL: i32 = 1000;
+/// About the most bytes of events that are read of a stream at a time: far more than one answer
+/// holds, which says where to go on.
+const MOST_BYTES: usize = 32 * 1024 * 1024;
+
 impl DynamoEvents {
     /// The commits that hold versions `from` to `to` of the streams at an address, in their order,
     /// until `limit` events are there.
@@ -25,33 +30,20 @@ impl DynamoEvents {
         let from = Version::new(request.from.get().saturating_sub(Commit::MAX_EVENTS as u64 - 1).max(1));
         let low = keys::version_prefix(address, from);
         let high = format!("{}{AFTER_ALL}", keys::version_prefix(address, request.to.min(Version::MAX)));
+        let most = i32::try_from(request.limit.saturating_add(Commit::MAX_EVENTS)).unwrap_or(MOST_A_CALL).min(MOST_A_CALL);
+        let pk = keys::place(address.place);
         let mut commits: Vec<Commit> = Vec::new();
-        let (mut events, mut start) = (0, None);
+        let (mut events, mut bytes, mut start) = (0, 0, None);
         loop {
-            let few = i32::try_from(request.limit.saturating_add(Commit::MAX_EVENTS)).ok().filter(|limit| *limit < 1000);
-            let page = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
-                .expression_attribute_values(":pk", text(keys::place(address.place)))
-                .expression_attribute_values(":low", text(&low))
-                .expression_attribute_values(":high", text(&high))
-                .consistent_read(true)
-                .set_limit(few)
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(store_error)?;
-            for item in page.items() {
-                if items::is_of_stream(item, &request.stream) {
-                    let commit = items::read_commit(item)?;
-                    events += commit.events.len();
-                    commits.push(commit);
-                }
+            let (found, next) = self.page_between(&pk, (&low, &high), Direction::Forward, Some(most), Consistency::Strong, start).await?;
+            for item in found.iter().filter(|item| items::is_of_stream(item, &request.stream)) {
+                let commit = items::read_commit(item)?;
+                events += commit.events.len();
+                bytes += commit.bytes();
+                commits.push(commit);
             }
-            start = page.last_evaluated_key;
-            if start.is_none() || events >= request.limit.saturating_add(Commit::MAX_EVENTS) {
+            start = next;
+            if start.is_none() || events >= request.limit.saturating_add(Commit::MAX_EVENTS) || bytes > MOST_BYTES {
                 return Ok(commits);
             }
         }
@@ -93,13 +85,13 @@ impl DynamoEvents {
                 .map(|item| items::read_commit(&item))
                 .transpose()
         };
-        let nearest = self.between(&pk, (&prefix, &high), direction, Some(1), true).await?;
+        let nearest = self.between(&pk, (&prefix, &high), direction, Some(1), Consistency::Strong).await?;
         let alone = nearest.is_empty();
         match of_stream(nearest)? {
             Some(commit) => Ok(Some(commit)),
             None if alone => Ok(None),
             // Another stream has the same address.
-            None => of_stream(self.between(&pk, (&prefix, &high), direction, None, true).await?),
+            None => of_stream(self.between(&pk, (&prefix, &high), direction, None, Consistency::Strong).await?),
         }
     }
 
@@ -108,8 +100,8 @@ impl DynamoEvents {
         let pk = keys::place(place_of(&request.stream));
         let (low, high) = ("0", String::from(AFTER_ALL));
         let (first, last) = try_join(
-            self.between(&pk, (low, &high), Direction::Forward, Some(1), true),
-            self.between(&pk, (low, &high), Direction::Backward, Some(1), true),
+            self.between(&pk, (low, &high), Direction::Forward, Some(1), Consistency::Strong),
+            self.between(&pk, (low, &high), Direction::Backward, Some(1), Consistency::Strong),
         )
         .await?;
         let slot = |items: &[Item]| items.first().and_then(|item| read_text(item, SK).ok()).and_then(keys::read_commit_sk);
@@ -123,7 +115,7 @@ impl DynamoEvents {
                 return self.slice(&first.stream, commits, request).await;
             }
         }
-        let all = self.between(&pk, (low, &high), Direction::Forward, None, true).await?;
+        let all = self.between(&pk, (low, &high), Direction::Forward, None, Consistency::Strong).await?;
         let commits =
             all.iter().filter(|item| items::is_of_stream(item, &request.stream)).map(items::read_commit).collect::<Result<Vec<_>, _>>()?;
         self.merged(commits, request).await

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::super::DynamoEvents;
 use super::super::items::{self, Item, read_text};
 use super::super::keys::{self, SK};
-use super::super::scan::Direction;
+use super::super::scan::{Consistency, Direction};
 use crate::domain::counters::{CounterScope, IndexList, Period, Tally};
 use crate::domain::query::EventFilter;
 use crate::domain::timestamp::{Day, Hour, Timestamp};
@@ -23,7 +23,7 @@ impl DynamoEvents {
             return Ok(Vec::new());
         }
         let range = (&*keys::counter_sk(Period::Day(first)), &*keys::counter_sk(Period::Day(last)));
-        read_days(&self.between(&keys::counter_pk(scope), range, Direction::Backward, None, false).await?)
+        read_days(&self.between(&keys::counter_pk(scope), range, Direction::Backward, None, Consistency::Eventual).await?)
     }
 
     /// The counters of the hours from `first` to `last`, newest first.
@@ -32,7 +32,7 @@ impl DynamoEvents {
             return Ok(Vec::new());
         }
         let range = (&*keys::counter_sk(Period::Hour(first)), &*keys::counter_sk(Period::Hour(last)));
-        let found = self.between(&keys::counter_pk(scope), range, Direction::Backward, None, false).await?;
+        let found = self.between(&keys::counter_pk(scope), range, Direction::Backward, None, Consistency::Eventual).await?;
         let hour = |item: &Item| {
             let sk = read_text(item, SK)?;
             let hour = sk.strip_prefix("H#").and_then(Hour::from_digits).ok_or_else(|| StoreError::Corrupt(format!("counter {sk}")))?;
@@ -70,7 +70,10 @@ impl<'a> CounterDays<'a> {
             && let Some(last) = self.next
         {
             let range = (&*keys::counter_sk(Period::Day(self.first)), &*keys::counter_sk(Period::Day(last)));
-            let found = self.store.between(&keys::counter_pk(self.scope), range, Direction::Backward, Some(DAYS_A_CALL), false).await?;
+            let found = self
+                .store
+                .between(&keys::counter_pk(self.scope), range, Direction::Backward, Some(DAYS_A_CALL), Consistency::Eventual)
+                .await?;
             self.ready = read_days(&found)?.into();
             let asked = usize::try_from(DAYS_A_CALL).unwrap_or_default();
             self.next = self.ready.back().filter(|_| found.len() == asked).map(|(day, _)| day.previous()).filter(|day| *day >= self.first);

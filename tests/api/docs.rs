@@ -1,1 +1,189 @@
-//! Stub.
+//! `GET /openapi.json` and `GET /docs`.
+
+use std::collections::BTreeSet;
+
+use event_service_tests::app::TestApp;
+use lambda_http::Body;
+use lambda_http::http::Method;
+use serde_json::{Value, json};
+use shared::http::problem::ProblemKind;
+use shared::http::routes::{Access, ROUTES};
+
+use super::{BATCH, CLIENT_ID, CREATE, KEYS, QUERY, STATISTICS};
+
+async fn document() -> Value {
+    TestApp::in_memory().anybody().get("/openapi.json").await.ok()
+}
+
+/// The path as OpenAPI has it: it knows no parameter that takes the rest.
+fn documented(path: &str) -> String {
+    path.replace("+}", "}")
+}
+
+/// Every `$ref` below a value.
+fn references(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(name, value)| value.as_str().filter(|_| name == "$ref").map_or_else(|| references(value), |target| vec![target]))
+            .collect(),
+        Value::Array(items) => items.iter().flat_map(references).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn the_document_is_openapi_3_1_with_what_it_must_have() {
+    let document = document().await;
+    assert_eq!(document["openapi"], "3.1.0");
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    assert!(document["info"]["title"].as_str().is_some_and(|title| !title.is_empty()));
+    for reference in references(&document) {
+        let pointer = reference.strip_prefix('#').unwrap_or_else(|| panic!("{reference} is elsewhere"));
+        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+    }
+}
+
+#[tokio::test]
+async fn the_document_has_every_route_and_no_other() {
+    let document = document().await;
+    let described: BTreeSet<(String, String)> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| (path.clone(), method.clone())))
+        .filter(|(_, method)| ["get", "post", "put", "patch", "delete"].contains(&method.as_str()))
+        .collect();
+    let routes = ROUTES.iter().map(|route| (documented(route.path), route.method.as_str().to_lowercase())).collect();
+    assert_eq!(described, routes);
+}
+
+#[tokio::test]
+async fn every_operation_says_what_it_takes_and_answers() {
+    let document = document().await;
+    let mut ids = BTreeSet::new();
+    for route in ROUTES {
+        let operation = &document["paths"][documented(route.path)][route.method.as_str().to_lowercase()];
+        assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{}", route.path);
+        assert_eq!((&operation["operationId"], &operation["summary"]), (&json!(route.operation_id), &json!(route.summary)));
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(responses.contains_key("200") && !responses.contains_key("201"), "{}", route.path);
+        assert_eq!(operation["requestBody"].is_object(), route.method == Method::POST, "{}", route.path);
+        match route.access {
+            Access::Public => assert!(operation["security"].as_array().is_none_or(Vec::is_empty), "{}", route.path),
+            Access::Scope(_) => {
+                assert!(operation["security"].as_array().is_some_and(|ways| !ways.is_empty()), "{}", route.path);
+                assert!(responses.contains_key("401") && responses.contains_key("403"), "{}", route.path);
+            }
+        }
+        let named = route.path.split_once('{').map(|(_, rest)| rest.trim_end_matches(['+', '}']));
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let in_path: Vec<&str> =
+            parameters.iter().filter(|parameter| parameter["in"] == "path").map(|parameter| parameter["name"].as_str().unwrap()).collect();
+        assert_eq!(in_path, named.into_iter().collect::<Vec<_>>(), "{}", route.path);
+    }
+}
+
+/// The schema of an operation's answer, its references followed.
+fn schema<'a>(document: &'a Value, path: &str, method: &str) -> &'a Value {
+    follow(document, &document["paths"][path][method]["responses"]["200"]["content"]["application/json"]["schema"])
+}
+
+fn follow<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    schema["$ref"].as_str().map_or(schema, |reference| follow(document, document.pointer(reference.trim_start_matches('#')).unwrap()))
+}
+
+/// Checks that an object has the members that its schema has, and the other way round.
+fn agree(document: &Value, schema: &Value, value: &Value, place: &str) {
+    let schema = follow(document, schema);
+    if let (Some(items), Some(values)) = (schema.get("items"), value.as_array()) {
+        for value in values {
+            agree(document, items, value, &format!("{place}[]"));
+        }
+    } else if let (Some(properties), Some(members)) = (schema["properties"].as_object(), value.as_object()) {
+        let (described, sent): (BTreeSet<_>, BTreeSet<_>) = (properties.keys().collect(), members.keys().collect());
+        assert_eq!(described, sent, "{place}");
+        let required: BTreeSet<&str> = schema["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        assert_eq!(required, members.keys().map(String::as_str).collect(), "{place}: all members are written, nulls too");
+        for (name, property) in properties {
+            agree(document, property, &members[name], &format!("{place}.{name}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_have_the_members_that_the_document_says() {
+    let document = document().await;
+    let app = TestApp::in_memory();
+    let client = app.client().await;
+    let event = json!({"event_type": "a", "event_id": CLIENT_ID, "user_id": "u", "stream_id": "order:1"});
+    let key = client.post(KEYS, &json!({"name": "k", "scopes": ["events:read"]})).await.ok();
+    let revoke = format!("{KEYS}/{}", key["key_id"].as_str().unwrap());
+    for (path, method, answer) in [
+        (CREATE, "post", client.post(CREATE, &event).await),
+        (BATCH, "post", client.post(BATCH, &json!([event])).await),
+        (QUERY, "post", client.post(QUERY, &json!({})).await),
+        (STATISTICS, "get", client.get(STATISTICS).await),
+        ("/api/v1/events/{event_id}", "get", client.get(&format!("/api/v1/events/{CLIENT_ID}")).await),
+        ("/api/v1/events/stream/{stream_id}", "get", client.get("/api/v1/events/stream/order:1").await),
+        (KEYS, "post", client.post(KEYS, &json!({"name": "k", "scopes": ["events:read"]})).await),
+        (KEYS, "get", client.get(KEYS).await),
+        ("/api/v1/keys/{key_id}", "delete", client.delete(&revoke).await),
+        ("/health", "get", client.get("/health").await),
+        ("/api/v1/events/health", "get", client.get("/api/v1/events/health").await),
+    ] {
+        let schema = schema(&document, path, method);
+        assert!(schema.is_object(), "{method} {path}");
+        agree(&document, schema, &answer.ok(), &format!("{method} {path}"));
+    }
+}
+
+#[tokio::test]
+async fn the_page_refers_to_nothing_elsewhere() {
+    let app = TestApp::in_memory();
+    let page = app.anybody().get("/docs").await;
+    page.succeeds();
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    let html = page.text.to_lowercase();
+    for attribute in ["src=", "href=", "action=", "url(", "@import", "data-src="] {
+        for (at, _) in html.match_indices(attribute) {
+            let target = html[at + attribute.len()..].trim_start_matches(['"', '\'', ' ']);
+            let near: String = target.chars().take(40).collect();
+            assert!(target.starts_with('#') || target.starts_with("/openapi.json"), "{attribute}{near}");
+        }
+    }
+    for tag in ["<script", "<link", "<iframe", "<img", "<object", "<embed", "<base", "http-equiv"] {
+        assert!(!html.contains(tag), "{tag}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_shows_every_route_and_every_problem_under_its_link() {
+    let app = TestApp::in_memory();
+    let page = app.anybody().get("/docs").await.text;
+    for route in ROUTES {
+        assert!(page.contains(&documented(route.path)) && page.contains(route.summary), "{}", route.path);
+    }
+    for kind in ProblemKind::ALL {
+        let anchor = kind.uri().split_once('#').unwrap().1.to_owned();
+        assert!(page.contains(&format!("id=\"{anchor}\"")), "{anchor}");
+    }
+    let links = page.match_indices("href=\"#").map(|(at, _)| page[at + 7..].split('"').next().unwrap());
+    for target in links.collect::<BTreeSet<_>>() {
+        assert!(page.contains(&format!("id=\"{target}\"")), "#{target} leads nowhere");
+    }
+}
+
+#[tokio::test]
+async fn anybody_reads_the_documents_with_or_without_a_credential() {
+    let app = TestApp::in_memory();
+    for path in ["/openapi.json", "/docs"] {
+        let get = app.anybody().get(path).await;
+        get.succeeds();
+        assert_eq!(app.client_that_presents("x-api-key", "wrong").get(path).await, get);
+        let client = app.anybody();
+        let head = client.send(client.request(Method::HEAD, path), Body::Empty).await;
+        assert_eq!((head.status, &head.headers, head.text.as_str()), (get.status, &get.headers, ""));
+        assert_eq!(client.post(path, &json!({})).await.status, 405);
+    }
+}

@@ -25,13 +25,23 @@ pub struct DynamoEvents {
     client: aws_sdk_dynamodb::Client,
     table: String,
     time_shards: TimeShards,
+    most_examined: u64,
 }
 
 impl DynamoEvents {
+    /// The most events that one query examines where counters do not help, unless said otherwise.
+    pub const MOST_EXAMINED: u64 = 20_000;
+
     /// The ports on the table of this name.
     #[must_use]
     pub const fn new(client: aws_sdk_dynamodb::Client, table: String, time_shards: TimeShards) -> Self {
-        Self { client, table, time_shards }
+        Self { client, table, time_shards, most_examined: Self::MOST_EXAMINED }
+    }
+
+    /// The same, but queries examine at most about so many events before they hand back a cursor.
+    #[must_use]
+    pub fn examining(self, most: u64) -> Self {
+        Self { most_examined: most, ..self }
     }
 
     /// Opens a connection before the first request needs it: a read of a key that does not exist.

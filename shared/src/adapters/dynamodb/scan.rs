@@ -15,6 +15,7 @@ use super::items::{self, Item, read_text, text};
 use super::keys::{self, AFTER_ALL, ORDER, PK, TIME_INDEX};
 use crate::domain::counters::IndexList;
 use crate::domain::event::{Event, Position};
+use crate::domain::event_id::EventId;
 use crate::domain::query::EventFilter;
 use crate::domain::timestamp::Timestamp;
 use crate::ports::store_error::StoreError;
@@ -113,9 +114,11 @@ impl<'a> Scan<'a> {
                 return Ok(Step::End);
             }
             let Some(frontier) = frontier else { return Ok(Step::End) };
-            if self.examined >= bound {
-                let place = crate::domain::event_id::EventId::new(uuid::Uuid::max());
-                return Ok(Step::Bound(Position { occurred_at: frontier.min(self.upper), place }));
+            // A cursor must lead on: not back to where this read started, however many events share a time.
+            let reached = frontier.min(self.upper);
+            if self.examined >= bound && self.below.is_none_or(|below| reached < below.occurred_at) {
+                let place = EventId::new(uuid::Uuid::max());
+                return Ok(Step::Bound(Position { occurred_at: reached, place }));
             }
             self.read(frontier, wanted).await?;
         }

@@ -26,7 +26,7 @@ use shared::telemetry::{self, LogFormat};
 use tools::http_client::{HttpError, SetupError};
 
 use operation::{Operation, Where};
-use report::{Measure, Row};
+use report::{Beside, Measure, Row};
 use store::{Service, Store};
 use timing::{Load, Pace};
 
@@ -127,16 +127,18 @@ async fn main() -> ExitCode {
 
 async fn bench(arguments: &Arguments) -> Result<Vec<Row>, BenchError> {
     let mut measures = Vec::new();
-    for size in arguments.sizes() {
-        measures.extend(at_size(size, &arguments.pace()).await?);
+    let sizes = arguments.sizes();
+    for size in &sizes {
+        let least = sizes.first().filter(|least| *least < size).copied();
+        measures.extend(at_size(*size, least, &arguments.pace()).await?);
     }
     let rows = report::rows(&measures);
     write(&arguments.out, &rows)?;
     Ok(rows)
 }
 
-/// Everything that is measured at one size.
-async fn at_size(size: u32, pace: &Pace) -> Result<Vec<Measure>, BenchError> {
+/// Everything that is measured at one size; `least` is the smallest size if that is another.
+async fn at_size(size: u32, least: Option<u32>, pace: &Pace) -> Result<Vec<Measure>, BenchError> {
     let began = Instant::now();
     let phase = |name: &str| eprintln!("{} events: {name} after {:.1} s", HumanCount(size.into()), began.elapsed().as_secs_f64());
     let store = Store::open(size).await?;
@@ -144,6 +146,9 @@ async fn at_size(size: u32, pace: &Pace) -> Result<Vec<Measure>, BenchError> {
     phase("filled");
     let service = Service::start(&store).await?;
     let mut measures = measure(&store, &service, pace, &[operation::statistics()]).await?;
+    if let (Some(least), Some(measure)) = (least, measures.first_mut()) {
+        *measure = beside(&store, least, pace).await?;
+    }
     let targets = fill::targets(&store).await?;
     measures.extend(measure(&store, &service, pace, &operation::reads(&targets)).await?);
     phase("read");
@@ -170,6 +175,18 @@ async fn measure(store: &Store, service: &Service, pace: &Pace, operations: &[Op
         }
     }
     Ok(measures)
+}
+
+/// Statistics, measured in turns with those of a store of another size.
+async fn beside(store: &Store, least: u32, pace: &Pace) -> Result<Measure, BenchError> {
+    let other = Store::open(least).await?;
+    fill::history(&other).await?;
+    let operation = operation::statistics();
+    let (here, there) = (Load::new(store, &operation).await?, Load::new(&other, &operation).await?);
+    let (measure, compared) = here.called_beside(&there, pace).await?;
+    drop((here, there));
+    other.close().await?;
+    Ok(Measure { beside: Some(Beside { events: compared.events, p50_ms: compared.p50_ms }), ..measure })
 }
 
 fn write(file: &Path, rows: &[Row]) -> Result<(), BenchError> {

@@ -38,6 +38,11 @@ struct Samples {
 }
 
 impl Samples {
+    /// Whether more requests to the handler are to be timed.
+    fn goes_on(&self, pace: &Pace) -> bool {
+        self.took < pace.direct && (self.times.len() as u64) < MOST_CALLED - EXACT
+    }
+
     fn measure(mut self, name: String, store: &Store, per: Per, usage: Cost) -> Measure {
         self.times.sort_unstable();
         let events = match per {
@@ -53,6 +58,7 @@ impl Samples {
             calls: usage.calls / events,
             per_second: float(self.times.len()) * events / self.took.as_secs_f64().max(1e-9),
             p50_ms: self.percentile(50),
+            beside: None,
             p99_ms: self.percentile(99),
         }
     }
@@ -137,20 +143,39 @@ impl<'a> Load<'a> {
     /// One request after the other to the handler.
     pub(crate) async fn called(&self, pace: &Pace) -> Result<Measure, BenchError> {
         let mut samples = Samples::default();
-        while samples.took < pace.direct && (samples.times.len() as u64) < MOST_CALLED - EXACT {
-            let request = self.next_call()?.request(self.store)?;
-            let began = Instant::now();
-            let answer = self.store.app.answer(request).await;
-            let time = began.elapsed();
-            let status = answer.status();
-            if status != StatusCode::OK {
-                self.check(&Answer { status, retry_after: None, body: answer.into_body().to_vec().into() })?;
-            }
-            samples.times.push(time);
-            samples.took += time;
+        while samples.goes_on(pace) {
+            self.sample(&mut samples).await?;
         }
+        Ok(self.measure(samples))
+    }
+
+    /// The same, in turns with another load: whatever else the machine does meanwhile slows both.
+    pub(crate) async fn called_beside(&self, other: &Load<'_>, pace: &Pace) -> Result<(Measure, Measure), BenchError> {
+        let (mut samples, mut others) = (Samples::default(), Samples::default());
+        while samples.goes_on(pace) {
+            self.sample(&mut samples).await?;
+            other.sample(&mut others).await?;
+        }
+        Ok((self.measure(samples), other.measure(others)))
+    }
+
+    async fn sample(&self, samples: &mut Samples) -> Result<(), BenchError> {
+        let request = self.next_call()?.request(self.store)?;
+        let began = Instant::now();
+        let answer = self.store.app.answer(request).await;
+        let time = began.elapsed();
+        let status = answer.status();
+        if status != StatusCode::OK {
+            self.check(&Answer { status, retry_after: None, body: answer.into_body().to_vec().into() })?;
+        }
+        samples.times.push(time);
+        samples.took += time;
+        Ok(())
+    }
+
+    fn measure(&self, samples: Samples) -> Measure {
         let cost = Cost::of(self.usage, usize::try_from(EXACT).unwrap_or(1));
-        Ok(samples.measure(self.operation.name.to_owned(), self.store, self.operation.per, cost))
+        samples.measure(self.operation.name.to_owned(), self.store, self.operation.per, cost)
     }
 
     /// Requests through HTTP, so many at a time.

@@ -19,8 +19,6 @@ use crate::domain::timestamp::{Day, Hour, Timestamp};
 use crate::ports::counter_store::CounterStore;
 use crate::ports::store_error::StoreError;
 
-/// The most events that one request examines where counters do not help.
-const MOST_EXAMINED: u64 = 20_000;
 /// The most commits that one request reads of a user, a session or a flag.
 const MOST_COMMITS: usize = 20_000;
 /// About the most bytes of events on one page: more than an answer holds, which says where to go on.
@@ -301,7 +299,7 @@ impl DynamoEvents {
             loop {
                 let wanted = skip + (size - events.len()) as u64 + 1;
                 // What an offset skips has to be read in one go: there is no cursor for it.
-                let most = if skip > 0 { u64::MAX } else { MOST_EXAMINED.saturating_sub(examined) };
+                let most = if skip > 0 { u64::MAX } else { self.most_examined.saturating_sub(examined) };
                 match scan.next(wanted, most).await? {
                     Step::End => break,
                     Step::Bound(position) => {
@@ -409,7 +407,7 @@ impl DynamoEvents {
             while open {
                 let mut chunk = Vec::new();
                 while open && chunk.len() < EVENTS_A_STEP {
-                    match scan.next(EVENTS_A_STEP as u64, MOST_EXAMINED.saturating_sub(examined)).await? {
+                    match scan.next(EVENTS_A_STEP as u64, self.most_examined.saturating_sub(examined)).await? {
                         Step::Event(event) if part.above.is_some_and(|above| event.position() < above) => {
                             return Ok(result.with(self.observe(chunk, concluded).await?, filter));
                         }

@@ -367,7 +367,7 @@ fn run(kind: Kind, cases: u32, acts: usize) {
 
 #[test]
 fn a_bound_key_gets_the_answers_that_it_would_get_alone() {
-    run(Kind::Memory, 96, 60);
+    run(Kind::Memory, 200, 60);
 }
 
 #[test]

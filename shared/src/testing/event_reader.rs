@@ -136,7 +136,7 @@ pub async fn without_an_organization_the_streams_of_all_are_read(store: &(impl E
     assert_eq!(versions(&slice), [1, 2]);
 }
 
-/// BR-PRC-005.
+/// Every attempt is kept.
 pub async fn an_outcome_shows_in_the_event(store: &(impl EventReader + CommitLog + OutcomeLog)) {
     let put = commit("order:1", 1, vec![event("a"), event("b")]);
     store.put(std::slice::from_ref(&put)).await.unwrap();

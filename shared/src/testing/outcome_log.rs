@@ -26,7 +26,7 @@ pub fn outcome(commit: &Commit, status: EventStatus) -> Outcome {
     Outcome { commit: commit.id(), events: commit.events.iter().map(|_| EventOutcome { status, results: vec![result.clone()] }).collect() }
 }
 
-/// BR-PRC-005.
+/// Every attempt is kept.
 pub async fn an_outcome_is_read_back_as_it_was_put(log: &impl OutcomeLog) {
     let commit = commit("acme/order:1", 1, vec![event("a"), event("b")]);
     assert_eq!(log.outcome(commit.id()).await.unwrap(), None);

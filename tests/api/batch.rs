@@ -63,7 +63,9 @@ async fn a_batch_of_100_is_taken_and_one_of_101_is_not() {
     let hundred = client.post(BATCH, &events(100).collect()).await.ok();
     let numbers: Vec<u64> = hundred.as_array().unwrap().iter().map(|event| event["data"]["n"].as_u64().unwrap()).collect();
     assert_eq!(numbers, (0..100).collect::<Vec<_>>());
-    for (body, loc) in [(events(101).collect::<Value>(), json!(["body"])), (json!({"events": events(101).collect::<Value>()}), json!(["body", "events"]))] {
+    for (body, loc) in
+        [(events(101).collect::<Value>(), json!(["body"])), (json!({"events": events(101).collect::<Value>()}), json!(["body", "events"]))]
+    {
         let answer = client.post(BATCH, &body).await;
         assert_eq!(problems(&answer), [("too_long".to_owned(), loc)]);
     }
@@ -82,7 +84,10 @@ async fn one_bad_event_refuses_the_batch_and_nothing_is_stored() {
         (json!({"event_type": "b", "timestamp": "x"}), "datetime_parsing", Some("timestamp")),
         (json!(5), "dict_type", None),
     ] {
-        for (body, mut loc) in [(json!([good, bad]), vec![json!("body"), json!(1)]), (json!({"events": [good, bad]}), vec![json!("body"), json!("events"), json!(1)])] {
+        for (body, mut loc) in [
+            (json!([good, bad]), vec![json!("body"), json!(1)]),
+            (json!({"events": [good, bad]}), vec![json!("body"), json!("events"), json!(1)]),
+        ] {
             loc.extend(field.map(Value::from));
             assert_eq!(problems(&client.post(BATCH, &body).await), [(kind.to_owned(), json!(loc))], "{bad}");
         }

@@ -222,7 +222,8 @@ async fn an_event_id_of_the_client_makes_the_event_idempotent() {
     let first = client.post(CREATE, &event).await;
     assert_eq!((first.ok()["event_id"].as_str(), first.header("idempotency-replayed")), (Some(CLIENT_ID), None));
     app.pass(3600);
-    let again = client.post_text(CREATE, format!(r#"{{"data": {{"n":1}}, "user_id":"u","event_id":"{CLIENT_ID}","event_type":"a"}}"#)).await;
+    let again =
+        client.post_text(CREATE, format!(r#"{{"data": {{"n":1}}, "user_id":"u","event_id":"{CLIENT_ID}","event_type":"a"}}"#)).await;
     assert_eq!(again.text, first.text);
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert_eq!(total(&client).await, 1);
@@ -274,9 +275,8 @@ async fn an_idempotency_key_makes_the_request_idempotent() {
 async fn an_idempotency_key_that_cannot_be_one_is_refused() {
     let app = TestApp::in_memory();
     let client = app.client().await;
-    let request = |keys: &[&str]| {
-        keys.iter().fold(client.request(Method::POST, CREATE), |request, key| request.header("Idempotency-Key", *key))
-    };
+    let request =
+        |keys: &[&str]| keys.iter().fold(client.request(Method::POST, CREATE), |request, key| request.header("Idempotency-Key", *key));
     let long = "k".repeat(2000);
     for keys in [&[""][..], &["  "], &[long.as_str()], &["a", "b"]] {
         let answer = client.send(request(keys), Body::from(r#"{"event_type":"a"}"#)).await;
@@ -289,15 +289,9 @@ async fn an_idempotency_key_that_cannot_be_one_is_refused() {
 async fn an_expected_version_that_holds_lets_the_event_in() {
     let app = TestApp::in_memory();
     let client = app.client().await;
-    for (version, expected) in [
-        (1, json!("none")),
-        (2, json!(1)),
-        (3, json!("2")),
-        (4, json!("exists")),
-        (5, json!("any")),
-        (6, json!(null)),
-        (7, json!(6.0)),
-    ] {
+    for (version, expected) in
+        [(1, json!("none")), (2, json!(1)), (3, json!("2")), (4, json!("exists")), (5, json!("any")), (6, json!(null)), (7, json!(6.0))]
+    {
         let event = json!({"event_type": "a", "stream_id": "order:1", "expected_version": expected});
         assert_eq!(client.post(CREATE, &event).await.ok()["stream_version"], version, "{expected}");
     }
@@ -315,7 +309,10 @@ async fn an_expected_version_that_does_not_hold_is_a_conflict_that_names_stream_
     for expected in [json!("none"), json!(0), json!(2), json!(4), json!("2")] {
         let answer = client.post(CREATE, &json!({"event_type": "b", "stream_id": "order:1", "expected_version": expected})).await;
         let body = answer.json();
-        assert_eq!((answer.status, &body["stream_id"], &body["actual_version"]), (http::StatusCode::CONFLICT, &json!("order:1"), &json!(3)));
+        assert_eq!(
+            (answer.status, &body["stream_id"], &body["actual_version"]),
+            (http::StatusCode::CONFLICT, &json!("order:1"), &json!(3))
+        );
         let detail = body["detail"].as_str().unwrap();
         assert!(detail.contains("order:1") && detail.contains('3'), "{detail}");
     }
@@ -357,7 +354,8 @@ async fn a_body_of_ten_megabytes_is_too_large() {
 async fn a_body_that_is_no_json_object_is_refused() {
     let app = TestApp::in_memory();
     let client = app.client().await;
-    for (body, kind) in [("", "json_invalid"), ("{", "json_invalid"), ("event_type=a", "json_invalid"), ("[]", "dict_type"), ("5", "dict_type")]
+    for (body, kind) in
+        [("", "json_invalid"), ("{", "json_invalid"), ("event_type=a", "json_invalid"), ("[]", "dict_type"), ("5", "dict_type")]
     {
         assert_eq!(problems(&client.post_text(CREATE, body).await), [(kind.to_owned(), json!(["body"]))], "{body}");
     }

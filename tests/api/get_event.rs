@@ -33,7 +33,10 @@ async fn an_event_is_found_right_after_it_was_created() {
 async fn every_event_of_a_batch_is_found() {
     let app = TestApp::in_memory();
     let client = app.client().await;
-    let events = client.post(BATCH, &json!([{"event_type": "a"}, {"event_type": "b", "user_id": "u"}, {"event_type": "c", "user_id": "u"}])).await.ok();
+    let events = client
+        .post(BATCH, &json!([{"event_type": "a"}, {"event_type": "b", "user_id": "u"}, {"event_type": "c", "user_id": "u"}]))
+        .await
+        .ok();
     for event in events.as_array().unwrap() {
         assert_eq!(client.get(&path(event["event_id"].as_str().unwrap())).await.ok(), *event);
     }

@@ -74,7 +74,8 @@ async fn a_revoked_key_is_refused_once_caches_have_forgotten_it() {
 #[tokio::test]
 async fn an_expired_key_is_refused() {
     let app = TestApp::in_memory();
-    let made = app.client().await.post(KEYS, &json!({"name": "k", "scopes": ["events:read"], "expires_at": "2026-11-23T12:00:02Z"})).await.ok();
+    let made =
+        app.client().await.post(KEYS, &json!({"name": "k", "scopes": ["events:read"], "expires_at": "2026-11-23T12:00:02Z"})).await.ok();
     let holder = app.client_that_presents("x-api-key", made["api_key"].as_str().unwrap());
     app.pass(1);
     holder.post(QUERY, &json!({})).await.succeeds();

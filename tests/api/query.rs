@@ -47,9 +47,13 @@ async fn a_page_has_100_events_unless_asked_and_at_most_1000() {
     let app = TestApp::in_memory();
     let client = app.client().await;
     record(&client, 1001).await;
-    for (query, limit) in
-        [(json!({}), 100), (json!({"limit": null}), 100), (json!({"limit": "10"}), 10), (json!({"limit": 1000}), 1000), (json!({"limit": 1}), 1)]
-    {
+    for (query, limit) in [
+        (json!({}), 100),
+        (json!({"limit": null}), 100),
+        (json!({"limit": "10"}), 10),
+        (json!({"limit": 1000}), 1000),
+        (json!({"limit": 1}), 1),
+    ] {
         let page = client.post(QUERY, &query).await.ok();
         assert_eq!(json!([page["limit"], page["offset"], page["total"], page["has_more"]]), json!([limit, 0, 1001, true]), "{query}");
         assert_eq!(numbers(&page), (1..=1001).rev().take(limit).collect::<Vec<_>>(), "{query}");

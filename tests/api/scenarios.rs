@@ -83,7 +83,8 @@ async fn the_orders_of_a_week_are_read_with_their_exact_number_and_revenue() {
     let app = TestApp::on(&store);
     let client = app.client().await;
     let (count, revenue) = a_week_of_orders(&client).await;
-    let week = json!({"event_type": "order.placed", "start_time": "2026-11-16T12:00:00Z", "end_time": "2026-11-23T12:00:00Z", "limit": 1000});
+    let week =
+        json!({"event_type": "order.placed", "start_time": "2026-11-16T12:00:00Z", "end_time": "2026-11-23T12:00:00Z", "limit": 1000});
     // What happened on other days is found as soon as it is counted.
     store.count().await;
     let page = client.post(QUERY, &week).await.ok();
@@ -152,7 +153,9 @@ async fn both_adapters_give_the_same_answers() {
             seen.push(client.post(QUERY, &query).await);
         }
         let id = seen[0].ok()["event_id"].as_str().unwrap().to_owned();
-        for path in ["/health", STATISTICS, &format!("{STATISTICS}?user_id=u"), "/api/v1/events/stream/user:u", "/api/v1/events/stream/user:x"] {
+        for path in
+            ["/health", STATISTICS, &format!("{STATISTICS}?user_id=u"), "/api/v1/events/stream/user:u", "/api/v1/events/stream/user:x"]
+        {
             seen.push(client.get(path).await);
         }
         for id in [&id, super::CLIENT_ID, "0190f3a1-7e1b-8c3d-8e4f-5a6b7c8d9e0f"] {

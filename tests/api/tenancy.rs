@@ -96,7 +96,8 @@ fn draft() -> impl Strategy<Value = Draft> {
 
 fn act() -> impl Strategy<Value = Act> {
     let key = || prop::option::weighted(0.3, 0..3_u8);
-    let filter = prop::collection::vec((prop::sample::select(vec!["event_type", "user_id", "data", "status", "organization_id"]), 0..3_u8), 0..3);
+    let filter =
+        prop::collection::vec((prop::sample::select(vec!["event_type", "user_id", "data", "status", "organization_id"]), 0..3_u8), 0..3);
     prop_oneof![
         6 => (draft(), key()).prop_map(|(event, key)| Act::Create { event, key }),
         3 => (prop::collection::vec(draft(), 0..4), key()).prop_map(|(events, key)| Act::Batch { events, key }),
@@ -378,7 +379,8 @@ fn a_bound_key_gets_the_answers_that_it_would_get_alone_on_dynamodb() {
 /// The same event id, `Idempotency-Key`, user and stream in two organizations and in none.
 async fn the_same_names_everywhere(world: &World) {
     let clients = world.clients().await;
-    let event = |mark: &str| json!({"event_type": "a", "event_id": client_id(1), "stream_id": "order:1", "user_id": "u", "data": {"mark": mark}});
+    let event =
+        |mark: &str| json!({"event_type": "a", "event_id": client_id(1), "stream_id": "order:1", "user_id": "u", "data": {"mark": mark}});
     let mut answers = Vec::new();
     for (client, mark) in clients.iter().zip(["a", "b", "nobody"]) {
         let mut batch = json!([event(mark)]);

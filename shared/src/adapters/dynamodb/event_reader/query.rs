@@ -409,7 +409,7 @@ impl DynamoEvents {
                 while open && chunk.len() < EVENTS_A_STEP {
                     match scan.next(EVENTS_A_STEP as u64, self.most_examined.saturating_sub(examined)).await? {
                         Step::Event(event) if part.above.is_some_and(|above| event.position() < above) => {
-                            return Ok(result.with(self.observe(chunk, concluded).await?, filter));
+                            return Ok(result.with(&self.observe(chunk, concluded).await?, filter));
                         }
                         Step::Event(event) => chunk.push(*event),
                         Step::End => open = false,
@@ -465,7 +465,7 @@ struct Examined {
 
 impl Examined {
     /// The same with these events counted as well.
-    fn with(mut self, last: Vec<ObservedEvent>, filter: &EventFilter) -> Self {
+    fn with(mut self, last: &[ObservedEvent], filter: &EventFilter) -> Self {
         self.found += last.iter().filter(|event| filter.matches_status(event.outcome.status)).count() as u64;
         self
     }

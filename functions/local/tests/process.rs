@@ -1,0 +1,378 @@
+//! The real process: it is killed, interrupted and started twice, and nothing that was acknowledged
+//! is lost.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use shared::adapters::system::SystemRandom;
+use shared::ports::random::Random as _;
+use tempfile::TempDir;
+
+const CREATE: &str = "/api/v1/events/create";
+/// How long anything may take before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A service in a process of its own, killed when this is dropped.
+struct Service {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    address: String,
+    key: String,
+}
+
+fn command(data: &Path, options: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_event-service"));
+    // The environment of whoever runs the tests does not matter.
+    command.env_clear().current_dir(data).arg("--data-dir").arg(data.join("data")).args(options);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+impl Service {
+    fn start(data: &Path, options: &[&str]) -> Self {
+        let mut child = command(data, &[&["--port", "0"], options].concat()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let (mut address, mut key) = (None, None);
+        while address.is_none() || key.is_none() {
+            let mut line = String::new();
+            let length = stdout.read_line(&mut line).unwrap();
+            assert_ne!(length, 0, "the service did not start: {}", stderr(&mut child));
+            match line.trim().split_once(' ').map(|(name, value)| (name, value.trim())) {
+                Some(("URL", url)) => address = Some(url.strip_prefix("http://").unwrap().to_owned()),
+                Some(("Key", text)) => key = Some(text.to_owned()),
+                Some(_) | None => {}
+            }
+        }
+        Self { child, stdout, address: address.unwrap(), key: key.unwrap() }
+    }
+
+    /// Sends a request with the development key.
+    fn send(&self, method: &str, path: &str, body: &str) -> std::io::Result<(u16, String)> {
+        Connection::open(&self.address, Some(&self.key))?.send(method, path, body)
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let (status, text) = self.send("GET", path, "").unwrap();
+        assert_eq!(status, 200, "{path}: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Kills the process as `kill -9` does.
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends the signal that Ctrl-C sends.
+    fn interrupt(&self) {
+        let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", self.child.id())]).status().unwrap();
+        assert!(kill.success());
+    }
+
+    /// What is printed until the end, and how it ends.
+    fn wait(mut self) -> (String, String, ExitStatus) {
+        let mut printed = String::new();
+        self.stdout.read_to_string(&mut printed).unwrap();
+        let complaints = stderr(&mut self.child);
+        (printed, complaints, self.child.wait().unwrap())
+    }
+
+    fn port(&self) -> &str {
+        self.address.rsplit_once(':').unwrap().1
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.child.kill().unwrap_or_default();
+        drop(self.child.wait());
+    }
+}
+
+fn stderr(child: &mut Child) -> String {
+    let mut text = String::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        stderr.read_to_string(&mut text).unwrap();
+    }
+    text
+}
+
+/// One connection, for one request after the other.
+struct Connection {
+    stream: BufReader<TcpStream>,
+    host: String,
+    key: Option<String>,
+}
+
+impl Connection {
+    fn open(address: &str, key: Option<&str>) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::new(stream), host: address.to_owned(), key: key.map(str::to_owned) })
+    }
+
+    fn head(&self, method: &str, path: &str, length: usize, more: &str) -> String {
+        let key = self.key.as_deref().map_or_else(String::new, |key| format!("x-api-key: {key}\r\n"));
+        format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n{key}content-length: {length}\r\n{more}\r\n", self.host)
+    }
+
+    fn send(&mut self, method: &str, path: &str, body: &str) -> std::io::Result<(u16, String)> {
+        let message = self.head(method, path, body.len(), "") + body;
+        self.stream.get_mut().write_all(message.as_bytes())?;
+        self.answer()
+    }
+
+    /// The status and body of the next answer. An error if the connection ends before it is whole.
+    fn answer(&mut self) -> std::io::Result<(u16, String)> {
+        let status = self.line()?;
+        let status = status.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        let mut length = 0;
+        loop {
+            let line = self.line()?.to_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body)?;
+        Ok((status, String::from_utf8(body).unwrap()))
+    }
+
+    fn line(&mut self) -> std::io::Result<String> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        if line.ends_with('\n') { Ok(line.trim_end().to_owned()) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) }
+    }
+}
+
+/// What a writer was told: the id and the version of each event that was acknowledged.
+type Acknowledged = Vec<(String, u64)>;
+
+/// Records events in a stream, until the service is gone.
+fn write(address: &str, key: &str, writer: usize, round: usize, count: &AtomicUsize) -> Acknowledged {
+    let mut acknowledged = Vec::new();
+    let Ok(mut connection) = Connection::open(address, Some(key)) else { return acknowledged };
+    for number in 0.. {
+        let mut event =
+            json!({"event_type": "written", "stream_id": format!("writer:{writer}"), "user_id": "u", "data": {"number": number}});
+        if number % 3 == 0 {
+            event["event_id"] = json!(format!("00000000-0000-4000-8000-{round:04}{writer:02}{number:06}"));
+        }
+        let Ok((status, text)) = connection.send("POST", CREATE, &event.to_string()) else { break };
+        assert_eq!(status, 200, "{text}");
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        acknowledged.push((answer["event_id"].as_str().unwrap().to_owned(), answer["stream_version"].as_u64().unwrap()));
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+    acknowledged
+}
+
+/// Asks again and again until the answer is good.
+fn eventually(service: &Service, path: &str, good: impl Fn(&Value) -> bool) -> Value {
+    let start = Instant::now();
+    loop {
+        let answer = service.get(path);
+        if good(&answer) {
+            return answer;
+        }
+        assert!(start.elapsed() < PATIENCE, "{path} stays as it is: {answer}");
+    }
+}
+
+#[test]
+fn after_a_kill_every_acknowledged_event_is_there_and_the_statistics_catch_up() {
+    const WRITERS: usize = 6;
+    let data = TempDir::new().unwrap();
+    let mut all: Vec<Acknowledged> = vec![Vec::new(); WRITERS];
+    for round in 0..3 {
+        let service = Service::start(data.path(), &[]);
+        let (count, kill_after) = (AtomicUsize::new(0), 20 + usize::try_from(SystemRandom.number() % 300).unwrap());
+        let (address, key) = (service.address.clone(), service.key.clone());
+        thread::scope(|scope| {
+            let writers: Vec<_> = (0..WRITERS)
+                .map(|writer| {
+                    scope.spawn({
+                        let (address, key, count) = (&address, &key, &count);
+                        move || write(address, key, writer, round, count)
+                    })
+                })
+                .collect();
+            let start = Instant::now();
+            while count.load(Ordering::Relaxed) < kill_after {
+                assert!(start.elapsed() < PATIENCE, "{} of {kill_after} events were recorded", count.load(Ordering::Relaxed));
+                thread::yield_now();
+            }
+            service.kill();
+            for (all, writer) in all.iter_mut().zip(writers) {
+                all.extend(writer.join().unwrap());
+            }
+        });
+
+        let service = Service::start(data.path(), &[]);
+        let mut stored = 0;
+        for (writer, acknowledged) in all.iter().enumerate() {
+            let path = format!("/api/v1/events/stream/writer:{writer}");
+            let stream = service.get(&path);
+            let events = stream["events"].as_array().unwrap();
+            let versions: Vec<u64> = events.iter().map(|event| event["stream_version"].as_u64().unwrap()).collect();
+            assert_eq!(versions, (1..=stream["version"].as_u64().unwrap()).collect::<Vec<_>>(), "no gap, nothing twice");
+            // At most the one event of each round that was under way was stored without being acknowledged.
+            assert!((acknowledged.len()..=acknowledged.len() + round + 1).contains(&events.len()), "{writer}: {}", events.len());
+            stored += events.len();
+            for (id, version) in acknowledged {
+                let event = service.get(&format!("/api/v1/events/{id}"));
+                assert_eq!(event["stream_version"], *version, "{id}");
+                assert_eq!(event["event_id"], events[usize::try_from(*version).unwrap() - 1]["event_id"]);
+            }
+        }
+        let statistics =
+            eventually(&service, "/api/v1/events/statistics", |statistics| statistics["total_events"].as_u64() >= Some(stored as u64));
+        assert_eq!(
+            json!([statistics["total_events"], statistics["events_by_type"], statistics["top_users"]]),
+            json!([stored, {"written": stored}, [{"user_id": "u", "count": stored}]]),
+            "nothing is counted twice"
+        );
+        let of_user = eventually(&service, "/api/v1/events/statistics?user_id=u", |statistics| statistics["total_events"] == stored);
+        assert_eq!(of_user["total_events"], stored);
+        service.kill();
+    }
+}
+
+#[test]
+fn an_interrupt_lets_what_is_under_way_end_and_exits_with_0() {
+    let data = TempDir::new().unwrap();
+    let mut service = Service::start(data.path(), &[]);
+    let body = r#"{"event_type":"late","event_id":"00000000-0000-4000-8000-000000000001","stream_id":"order:1"}"#;
+    let (before, after) = body.split_at(20);
+    let mut connection = Connection::open(&service.address, Some(&service.key)).unwrap();
+    let head = connection.head("POST", CREATE, body.len(), "expect: 100-continue\r\n");
+    connection.stream.get_mut().write_all(head.as_bytes()).unwrap();
+    assert_eq!(connection.answer().unwrap().0, 100, "the service waits for the body");
+    connection.stream.get_mut().write_all(before.as_bytes()).unwrap();
+
+    service.interrupt();
+    let mut line = String::new();
+    while !line.contains("Stopping") {
+        line.clear();
+        assert_ne!(service.stdout.read_line(&mut line).unwrap(), 0, "it says that it stops");
+    }
+    connection.stream.get_mut().write_all(after.as_bytes()).unwrap();
+    let (status, text) = connection.answer().unwrap();
+    assert_eq!(status, 200, "{text}");
+    let (_, complaints, exit) = service.wait();
+    assert_eq!((exit.code(), complaints.as_str()), (Some(0), ""));
+
+    let service = Service::start(data.path(), &[]);
+    let event = service.get("/api/v1/events/00000000-0000-4000-8000-000000000001");
+    assert_eq!(event, serde_json::from_str::<Value>(&text).unwrap());
+    // It was counted before the process ended.
+    assert_eq!(service.get("/api/v1/events/statistics")["total_events"], 1);
+}
+
+#[test]
+fn a_request_to_terminate_ends_it_too() {
+    let data = TempDir::new().unwrap();
+    let service = Service::start(data.path(), &["--memory"]);
+    let kill = Command::new("sh").args(["-c", &format!("kill -TERM {}", service.child.id())]).status().unwrap();
+    assert!(kill.success());
+    let (_, complaints, exit) = service.wait();
+    assert_eq!((exit.code(), complaints.as_str()), (Some(0), ""));
+}
+
+/// Checks that a start failed with one line, and gives that line.
+fn complaint(output: &Output) -> String {
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!((text.lines().count(), output.stdout.len()), (1, 0), "{text}");
+    text
+}
+
+#[test]
+fn a_second_start_on_the_same_port_says_so_in_one_line() {
+    let (data, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let service = Service::start(data.path(), &["--memory"]);
+    let line = complaint(&command(other.path(), &["--port", service.port()]).output().unwrap());
+    assert!(line.contains(service.port()) && line.contains("--port"), "{line}");
+    assert_eq!(service.get("/health")["status"], "healthy", "the first one goes on");
+}
+
+#[test]
+fn a_second_start_on_the_same_data_says_so_in_one_line() {
+    let data = TempDir::new().unwrap();
+    let service = Service::start(data.path(), &[]);
+    let line = complaint(&command(data.path(), &["--port", "0"]).output().unwrap());
+    assert!(line.contains("data") && line.contains("in use"), "{line}");
+    assert_eq!(service.get("/health")["dependencies"]["dynamodb"], "healthy", "the first one goes on");
+}
+
+#[test]
+fn with_memory_no_event_stays_behind() {
+    let data = TempDir::new().unwrap();
+    let service = Service::start(data.path(), &["--memory"]);
+    let (status, text) = service.send("POST", CREATE, r#"{"event_type":"gone.tomorrow","stream_id":"order:1"}"#).unwrap();
+    assert_eq!(status, 200, "{text}");
+    assert_eq!(service.get("/api/v1/events/stream/order:1")["version"], 1);
+    service.interrupt();
+    let (_, _, exit) = service.wait();
+    assert_eq!(exit.code(), Some(0));
+    let left: Vec<_> = std::fs::read_dir(data.path().join("data")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, [local::dev_key::FILE], "only the key is kept");
+    for options in [&["--memory"][..], &[]] {
+        let service = Service::start(data.path(), options);
+        assert_eq!(service.get("/api/v1/events/stream/order:1")["version"], 0);
+    }
+}
+
+#[test]
+fn the_development_key_stays_the_same_and_is_needed_unless_auth_is_off() {
+    let data = TempDir::new().unwrap();
+    let service = Service::start(data.path(), &[]);
+    let first = service.key.clone();
+    let mut nobody = Connection::open(&service.address, None).unwrap();
+    let event = r#"{"event_type":"a"}"#;
+    assert_eq!(nobody.send("POST", CREATE, event).unwrap().0, 401);
+    assert_eq!(service.send("POST", CREATE, event).unwrap().0, 200);
+    drop(service);
+
+    let service = Service::start(data.path(), &[]);
+    assert_eq!(service.key, first);
+    drop(service);
+
+    let service = Service::start(data.path(), &["--auth", "off"]);
+    let mut nobody = Connection::open(&service.address, None).unwrap();
+    for (method, path, body) in [("POST", CREATE, event), ("GET", "/api/v1/events/statistics", ""), ("GET", "/api/v1/keys", "")] {
+        let (status, text) = nobody.send(method, path, body).unwrap();
+        assert_eq!(status, 200, "{text}");
+        assert!(!service.key.starts_with("evk_"), "no key is shown that nobody needs");
+    }
+}
+
+#[test]
+fn a_body_that_is_too_large_is_refused_before_it_is_read_whole() {
+    let data = TempDir::new().unwrap();
+    let service = Service::start(data.path(), &["--memory"]);
+    let mut connection = Connection::open(&service.address, Some(&service.key)).unwrap();
+    let head = connection.head("POST", CREATE, 10_000_000_000, "");
+    connection.stream.get_mut().write_all(head.as_bytes()).unwrap();
+    // The rest is never sent, or not taken.
+    let chunk = vec![b' '; 1024 * 1024];
+    for _ in 0..7 {
+        if connection.stream.get_mut().write_all(&chunk).is_err() {
+            break;
+        }
+    }
+    let (status, text) = connection.answer().unwrap();
+    assert_eq!(status, 413, "{text}");
+    assert_eq!(service.get("/health")["status"], "healthy");
+}

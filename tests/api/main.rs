@@ -1,7 +1,10 @@
 //! The API as clients see it: a module for each route, the scenarios of the domain, the walls
 //! between organizations, hostile requests, and the sample payloads of each function.
 
+#![cfg(test)]
+
 mod batch;
+mod conventions;
 mod create;
 mod docs;
 mod get_event;
@@ -53,4 +56,23 @@ fn problems(answer: &Answer) -> Vec<(String, Value)> {
 /// The `event_type` of each event in a list.
 fn types(events: &Value) -> Vec<&str> {
     events.as_array().unwrap().iter().map(|event| event["event_type"].as_str().unwrap()).collect()
+}
+
+/// A snapshot is named after the test that makes it, so one that no test makes can be told.
+#[test]
+fn every_snapshot_belongs_to_a_test() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("api");
+    for entry in std::fs::read_dir(folder.join("snapshots")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let parts: Vec<&str> = name.strip_suffix(".snap").unwrap_or_else(|| panic!("{name} is to be reviewed")).split("__").collect();
+        let is_made = match parts[..] {
+            ["api", "samples", function, sample] => folder.join(format!("../../events/{function}/{sample}.json")).exists(),
+            ["api", module, test] => {
+                let source = std::fs::read_to_string(folder.join(format!("{module}.rs"))).unwrap();
+                source.contains(&format!("fn {test}()"))
+            }
+            _ => false,
+        };
+        assert!(is_made, "no test makes {name}");
+    }
 }

@@ -111,15 +111,16 @@ async fn counted(sample: &str) -> String {
     let counters = MemoryCounters::default();
     let event = LambdaEvent::new(serde_json::from_str(sample).unwrap(), Context::default());
     let answer = count_events::handle(&counters, event).await.unwrap();
-    let mut text = format!("{answer:#}\n");
+    let mut lines = vec![format!("{answer:#}\n")];
     for scope in [CounterScope::All, CounterScope::Organization("org_1".parse().unwrap())] {
         let (tally, _) = counters.tally(&CounterKey { scope: scope.clone(), period: Period::Total }).await.unwrap();
-        text += &format!("\n{scope:?}: {} events", tally.total());
-        for (kind, count) in &tally.kinds {
-            text += &format!("\n  {count} {:?} {} {}", kind.event_type, kind.source.as_str(), kind.category.as_str());
-        }
+        lines.push(format!("{scope:?}: {} events", tally.total()));
+        let kinds = tally.kinds.iter();
+        lines.extend(
+            kinds.map(|(kind, count)| format!("  {count} {:?} {} {}", kind.event_type, kind.source.as_str(), kind.category.as_str())),
+        );
     }
-    text
+    lines.join("\n")
 }
 
 #[tokio::test]

@@ -207,6 +207,7 @@ impl Client<'_> {
     }
 
     /// A request with this client's credential, for more headers.
+    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> Builder {
         let builder = lambda_http::http::Request::builder().method(method).uri(path);
         match &self.credential {

@@ -1,6 +1,8 @@
 //! The real process: it is killed, interrupted and started twice, and nothing that was acknowledged
 //! is lost.
 
+#![cfg(test)]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -16,7 +18,7 @@ use tempfile::TempDir;
 
 const CREATE: &str = "/api/v1/events/create";
 /// How long anything may take before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A service in a process of its own, killed when this is dropped.
 struct Service {

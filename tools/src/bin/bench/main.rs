@@ -184,7 +184,6 @@ async fn beside(store: &Store, least: u32, pace: &Pace) -> Result<Measure, Bench
     let operation = operation::statistics();
     let (here, there) = (Load::new(store, &operation).await?, Load::new(&other, &operation).await?);
     let (measure, compared) = here.called_beside(&there, pace).await?;
-    drop((here, there));
     other.close().await?;
     Ok(Measure { beside: Some(Beside { events: compared.events, p50_ms: compared.p50_ms }), ..measure })
 }

@@ -1,0 +1,140 @@
+//! What holds for every route there is.
+
+use event_service_tests::app::{Answer, Client, TestApp};
+use insta::assert_snapshot;
+use lambda_http::Body;
+use lambda_http::http::Method;
+use serde_json::{Value, json};
+use shared::domain::access::Scope;
+use shared::http::routes::{Access, ROUTES, Route};
+
+use super::{CLIENT_ID, CREATE, KEYS, QUERY};
+
+/// A path of the route, of something that exists.
+fn path(route: &Route) -> String {
+    route.path.replace("{event_id}", CLIENT_ID).replace("{stream_id+}", "order:1").replace("{key_id}", KEY_ID)
+}
+
+/// The name of the key that is made first.
+const KEY_ID: &str = "813a2927d43df851";
+
+/// A body that the route takes.
+fn body(route: &Route) -> Value {
+    match route.operation_id {
+        "create_event" => json!({"event_type": "a"}),
+        "create_events" => json!([{"event_type": "a"}]),
+        "query_events" => json!({}),
+        "create_key" => json!({"name": "k", "scopes": ["events:read"]}),
+        other if route.method == Method::POST => panic!("{other} has no body here"),
+        _ => Value::Null,
+    }
+}
+
+async fn send(client: &Client<'_>, route: &Route) -> Answer {
+    let body = body(route);
+    let body = if body.is_null() { Body::Empty } else { Body::from(body.to_string()) };
+    client.send(client.request(route.method.clone(), &path(route)), body).await
+}
+
+/// A service with one event and one key to ask for.
+async fn app() -> TestApp {
+    let app = TestApp::in_memory();
+    let client = app.client().await;
+    let key = client.post(KEYS, &json!({"name": "k", "scopes": ["events:read"]})).await.ok();
+    assert_eq!(key["key_id"], KEY_ID);
+    client.post(CREATE, &json!({"event_type": "a", "event_id": CLIENT_ID, "stream_id": "order:1"})).await.succeeds();
+    app
+}
+
+#[tokio::test]
+async fn every_success_is_200_and_json_that_nobody_keeps() {
+    for route in ROUTES {
+        let app = app().await;
+        let answer = send(&app.client().await, route).await;
+        answer.succeeds();
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{}", route.path);
+        let content_type = if route.operation_id == "get_docs" { "text/html; charset=utf-8" } else { "application/json" };
+        assert_eq!(answer.header("content-type"), Some(content_type), "{}", route.path);
+    }
+}
+
+#[tokio::test]
+async fn routes_that_need_a_scope_are_for_callers_with_that_scope_only() {
+    for route in ROUTES {
+        let app = app().await;
+        let Access::Scope(needed) = route.access else {
+            send(&app.anybody(), route).await.succeeds();
+            continue;
+        };
+        let nobody = send(&app.anybody(), route).await;
+        assert_eq!((nobody.status.as_u16(), nobody.header("www-authenticate")), (401, Some("Bearer")), "{}", route.path);
+        assert_eq!(nobody.json()["detail"], "Not authenticated");
+        assert_eq!(send(&app.client_that_presents("x-api-key", "evk_00"), route).await, nobody, "{}", route.path);
+        let others: Vec<Scope> = Scope::ALL.iter().copied().filter(|scope| *scope != needed).collect();
+        let other = send(&app.client_with(&others, None).await, route).await;
+        assert_eq!((other.status.as_u16(), &other.json()["title"]), (403, &json!("Forbidden")), "{}", route.path);
+        assert!(other.text.contains(needed.as_str()), "{other}");
+        send(&app.client_with(&[needed], None).await, route).await.succeeds();
+    }
+}
+
+#[tokio::test]
+async fn options_tells_anybody_the_methods_of_a_path() {
+    let app = app().await;
+    let client = app.anybody();
+    for route in ROUTES {
+        let answer = client.send(client.request(Method::OPTIONS, &path(route)), Body::Empty).await;
+        let allow = answer.header("allow").unwrap_or_default();
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (204, ""), "{}", route.path);
+        assert!(allow.split(", ").any(|method| method == route.method.as_str()), "{}: {allow}", route.path);
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_a_path_does_not_have_is_told_those_that_it_has() {
+    let app = app().await;
+    let client = app.anybody();
+    for route in ROUTES {
+        let allow = client.send(client.request(Method::OPTIONS, &path(route)), Body::Empty).await.header("allow").unwrap().to_owned();
+        for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::TRACE] {
+            if !allow.split(", ").any(|name| name == method.as_str()) {
+                let answer = client.send(client.request(method.clone(), &path(route)), Body::Empty).await;
+                assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some(allow.as_str())), "{method} {}", route.path);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn head_gives_the_headers_of_get_and_no_body() {
+    for route in ROUTES.iter().filter(|route| route.method == Method::GET) {
+        let app = app().await;
+        let client = app.client().await;
+        let get = client.get(&path(route)).await;
+        let head = client.send(client.request(Method::HEAD, &path(route)), Body::Empty).await;
+        assert_eq!((head.status, &head.headers, head.text.as_str()), (get.status, &get.headers, ""), "{}", route.path);
+        let nobody = app.anybody();
+        let head = nobody.send(nobody.request(Method::HEAD, &path(route)), Body::Empty).await;
+        assert_eq!((head.status, head.text.as_str()), (nobody.get(&path(route)).await.status, ""), "{}", route.path);
+    }
+}
+
+#[tokio::test]
+async fn a_simple_request_id_comes_back_with_every_answer_and_no_other_does() {
+    let app = app().await;
+    for client in [app.client().await, app.anybody()] {
+        for path in ["/health", "/nowhere", CREATE, QUERY] {
+            for (id, answered) in [("trace-1.2_3", Some("trace-1.2_3")), ("<script>", None), ("a b", None), ("", None)] {
+                let answer = client.send(client.request(Method::POST, path).header("x-request-id", id), Body::from("{}")).await;
+                assert_eq!(answer.header("x-request-id"), answered, "{path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_not_found_for_anybody() {
+    let app = app().await;
+    assert_snapshot!(app.anybody().get("/api/v1/nowhere").await);
+    assert_eq!(app.client().await.post("/api/v1/nowhere", &json!({})).await, app.anybody().get("/api/v1/nowhere").await);
+}

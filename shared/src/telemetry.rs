@@ -3,6 +3,10 @@
 use std::error::Error;
 use std::fmt;
 
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
 /// Shows an error with all of its causes, for the one place where it is logged.
 pub struct Chain<'a>(pub &'a (dyn Error + 'static));
 
@@ -29,10 +33,13 @@ pub enum LogFormat {
 
 /// Starts logging at this level. Later calls change nothing.
 pub fn start(format: LogFormat, level: tracing::Level) {
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(std::io::stderr);
+    // The embedded store warns of every conditional write that finds its condition false.
+    let targets = Targets::new().with_default(level).with_target("dynoxide", tracing::Level::ERROR);
+    let lines = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(targets);
     let started = match format {
-        LogFormat::Json => tracing::subscriber::set_global_default(builder.json().flatten_event(true).without_time().finish()),
-        LogFormat::Text => tracing::subscriber::set_global_default(builder.with_ansi(false).finish()),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true).without_time()).try_init(),
+        LogFormat::Text => registry.with(lines.with_ansi(false)).try_init(),
     };
     if started.is_err() {
         tracing::debug!("logging has been started before");

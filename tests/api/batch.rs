@@ -262,3 +262,13 @@ async fn other_methods_are_told_the_right_one() {
         assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some("POST, OPTIONS")), "{method}");
     }
 }
+
+#[tokio::test]
+async fn an_idempotency_key_with_some_ids_and_some_not_is_refused() {
+    let app = TestApp::in_memory();
+    let client = app.client().await;
+    let batch = json!([{"event_type": "a", "event_id": CLIENT_ID}, {"event_type": "b"}]);
+    assert_snapshot!(client.post_once("k", BATCH, &batch).await);
+    assert_eq!(total(&client).await, 0);
+    client.post(BATCH, &batch).await.succeeds();
+}

@@ -1,5 +1,6 @@
 //! `POST /api/v1/events/create`.
 
+use event_service_tests::Store;
 use event_service_tests::app::TestApp;
 use insta::assert_snapshot;
 use lambda_http::http::Method;
@@ -439,4 +440,31 @@ async fn a_request_id_comes_back() {
     let client = app.client().await;
     let request = client.request(Method::POST, CREATE).header("x-request-id", "trace-1");
     assert_eq!(client.send(request, Body::from(r#"{"event_type":"a"}"#)).await.header("x-request-id"), Some("trace-1"));
+}
+
+/// BR-EVT-001.
+#[tokio::test]
+async fn an_id_that_was_made_here_is_not_given_to_another_event() {
+    let store = Store::open().await;
+    for app in [TestApp::in_memory(), TestApp::on(&store)] {
+        let client = app.client().await;
+        for event in [json!({"event_type": "a", "user_id": "u"}), json!({"event_type": "a"})] {
+            let made = client.post(CREATE, &event).await.ok();
+            let id = made["event_id"].as_str().unwrap();
+            let other = client.post(CREATE, &json!({"event_type": "b", "user_id": "v", "event_id": id})).await;
+            assert_eq!((other.status.as_u16(), &other.json()["title"]), (409, &json!("Event id reused")), "{other}");
+            assert_eq!(client.get(&format!("/api/v1/events/{id}")).await.ok(), made);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_retry_under_its_event_id_is_answered_whatever_it_expects_of_the_stream() {
+    let app = TestApp::in_memory();
+    let client = app.client().await;
+    let event = json!({"event_type": "a", "event_id": CLIENT_ID, "stream_id": "order:1", "expected_version": "none"});
+    let first = client.post(CREATE, &event).await;
+    first.succeeds();
+    let again = client.post(CREATE, &event).await;
+    assert_eq!((&again.text, again.header("idempotency-replayed")), (&first.text, Some("true")));
 }

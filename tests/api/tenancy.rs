@@ -50,12 +50,22 @@ enum Act {
 struct Draft {
     event_type: u8,
     user: Option<u8>,
+    /// One of three orders, or what looks like the own stream of an event.
     stream: Option<u8>,
-    client_id: Option<u8>,
+    id: Option<Id>,
     expected: Option<u8>,
     seconds: u8,
     /// Names the other organization, or this one, or none.
     organization: Named,
+}
+
+/// An id that a client gives its event.
+#[derive(Debug, Clone, Copy)]
+enum Id {
+    /// One of a few.
+    Own(u8),
+    /// That of an event that somebody has seen.
+    Seen(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,17 +87,17 @@ fn draft() -> impl Strategy<Value = Draft> {
     (
         0..3_u8,
         prop::option::of(0..2_u8),
-        prop::option::of(0..3_u8),
-        prop::option::weighted(0.3, 0..4_u8),
+        prop::option::of(0..4_u8),
+        prop::option::weighted(0.35, prop_oneof![3 => (0..4_u8).prop_map(Id::Own), 1 => any::<usize>().prop_map(Id::Seen)]),
         prop::option::weighted(0.2, 0..3_u8),
         0..4_u8,
         organization,
     )
-        .prop_map(|(event_type, user, stream, client_id, expected, seconds, organization)| Draft {
+        .prop_map(|(event_type, user, stream, id, expected, seconds, organization)| Draft {
             event_type,
             user,
             stream,
-            client_id,
+            id,
             expected,
             seconds,
             organization,
@@ -183,9 +193,15 @@ impl Sent {
             json!({
                 "event_type": format!("type.{}", draft.event_type),
                 "user_id": draft.user.map(|user| format!("user {user}")),
-                "stream_id": draft.stream.map(|stream| format!("order:{stream}")),
+                "stream_id": draft.stream.map(|stream| match stream {
+                    0..3 => format!("order:{stream}"),
+                    _ => format!("event:{}", seen.event(seen.events.len() / 2)),
+                }),
                 "organization_id": named(draft.organization),
-                "event_id": draft.client_id.map(client_id),
+                "event_id": draft.id.map(|id| match id {
+                    Id::Own(number) => client_id(number),
+                    Id::Seen(pick) => seen.event(pick),
+                }),
                 "expected_version": expected,
                 "timestamp": 1_795_400_000 + i64::from(draft.seconds),
                 "data": {"mark": mark, "n": draft.event_type},
@@ -449,4 +465,49 @@ async fn no_route_lets_a_bound_key_reach_into_another_organization() {
     let all = platform.post(QUERY, &json!({})).await.ok();
     assert_eq!((all["total"].as_u64(), all["events"][0]["event_id"].as_str()), (Some(1), Some(id.as_str())), "nothing was written");
     assert!(b.get(KEYS).await.text.contains(&key), "nothing was revoked");
+}
+
+/// Names that look like parts of keys, patterns and paths are names like any other.
+#[tokio::test]
+async fn no_name_of_an_organization_reaches_into_another() {
+    let names =
+        ["a", "a/b", "a#b", "a#k", "a#e", "a%2Fb", "a%23k", "%25", "*", "@a", "@", "~", "A", "a ", "null", "none", "é", "a:b", "order:1"];
+    for kind in [Kind::Memory, Kind::Dynamo] {
+        let world = World::on(kind).await;
+        for name in names {
+            let client = world.app.client_of(name).await;
+            for (stream, key) in [("order:1", "key"), ("b/order:1", "b#k#key"), ("a:b/order:1", "k#key")] {
+                let event = json!({"event_type": name, "stream_id": stream, "user_id": "u", "session_id": "s", "data": {"mark": name}});
+                let answer = client.post_once(key, CREATE, &event).await;
+                assert_eq!((&answer.ok()["stream_version"], answer.header("idempotency-replayed")), (&json!(1), None), "{name} {stream}");
+            }
+            let event = json!({"event_type": name, "event_id": client_id(1), "data": {"mark": name}});
+            let answer = client.post(CREATE, &event).await;
+            assert_eq!((answer.status.as_u16(), answer.header("idempotency-replayed")), (200, None), "{name}");
+        }
+        if let Some(store) = &world.store {
+            store.count().await;
+        }
+        for name in names {
+            let client = world.app.client_of(name).await;
+            for (path, events) in [
+                (format!("/api/v1/events/{}", client_id(1)), 1),
+                ("/api/v1/events/stream/order:1".to_owned(), 1),
+                ("/api/v1/events/stream/b/order:1".to_owned(), 1),
+                ("/api/v1/events/stream/a:b/order:1".to_owned(), 1),
+            ] {
+                let text = client.get(&path).await.ok().to_string();
+                assert_eq!(text.matches("\"mark\"").count(), events, "{name} {path}");
+                assert_eq!(text.matches(&json!({"mark": name}).to_string()).count(), events, "{name} {path}");
+            }
+            for (query, total) in
+                [(json!({}), 4), (json!({"user_id": "u"}), 3), (json!({"session_id": "s"}), 3), (json!({"event_type": name}), 4)]
+            {
+                let page = client.post(QUERY, &query).await.ok();
+                assert_eq!(page["total"], total, "{name} {query}");
+                assert!(page["events"].as_array().unwrap().iter().all(|event| event["data"]["mark"] == name), "{name} {query}");
+            }
+            assert_eq!(client.get(STATISTICS).await.ok()["events_by_type"], json!({name: 4}), "{name}");
+        }
+    }
 }

@@ -45,7 +45,9 @@ pub async fn follow(embedded: &EmbeddedDynamo, table: &str, events: &DynamoEvent
         match hand_over(embedded, table, events, &mut after).await {
             Ok(0) if stopping => return,
             Ok(0) => {}
-            Ok(_) => continue,
+            Ok(count) if count == BATCH || stopping => continue,
+            // A few at a time would cost nearly as many counter writes as events.
+            Ok(_) => {}
             Err(error) => tracing::error!(error = %Chain(&error), "the table's stream waits"),
         }
         tokio::select! {

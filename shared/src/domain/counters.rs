@@ -194,6 +194,15 @@ impl Tally {
         Some(self.kinds.iter().filter(|(kind, _)| kind.matches(filter)).map(|(_, count)| count).sum())
     }
 
+    /// The categories of the events that match the type, source and category of `filter`, or may.
+    #[must_use]
+    pub fn categories(&self, filter: &EventFilter) -> BTreeSet<EventCategory> {
+        let may_match = |kind: &&Kind| {
+            kind.matches(filter) || (kind.event_type.is_none() && filter.category.is_none_or(|category| category == kind.category))
+        };
+        self.kinds.keys().filter(may_match).map(|kind| kind.category).collect()
+    }
+
     /// Counts those of `changes` that the item covers and that have not been counted yet. Returns
     /// whether there were any.
     pub fn apply(&mut self, key: &CounterKey, shard: &ShardId, changes: &[&Change]) -> bool {

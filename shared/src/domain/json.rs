@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::ser::{SerializeMap as _, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -10,9 +11,11 @@ use serde_json::value::RawValue;
 /// A JSON object kept as its text, without white space: numbers of any length come back unchanged.
 ///
 /// Invariant: well-formed (nesting, numbers and surrogates included) and without a repeated key.
-#[derive(Debug, Clone, Serialize)]
-#[serde(transparent)]
-pub struct JsonObject(Box<RawValue>);
+#[derive(Clone, Default)]
+pub struct JsonObject(Option<Box<RawValue>>);
+
+/// The object without members, which most are.
+const EMPTY: &str = "{}";
 
 /// Why a text is not JSON that can be kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,31 +38,44 @@ impl JsonObject {
         if !text.trim_start().starts_with('{') {
             return Err(JsonError::NotAnObject);
         }
-        RawValue::from_string(without_white_space(text)).map(Self).map_err(|error| JsonError::Invalid(error.to_string()))
+        Self::written(without_white_space(text)).map_err(|error| JsonError::Invalid(error.to_string()))
+    }
+
+    fn written(text: String) -> Result<Self, serde_json::Error> {
+        if text == EMPTY { Ok(Self(None)) } else { RawValue::from_string(text).map(|raw| Self(Some(raw))) }
     }
 
     /// The object's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.get()
+        self.0.as_ref().map_or(EMPTY, |raw| raw.get())
     }
 
     /// Whether the object has no members.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.get() == "{}"
+        self.0.is_none()
     }
 
     /// The object as a tree, for looking into it. Numbers beyond 64 bits are rounded there.
     #[must_use]
     pub fn to_value(&self) -> Value {
-        serde_json::from_str(self.0.get()).unwrap_or(Value::Null)
+        serde_json::from_str(self.as_str()).unwrap_or(Value::Null)
     }
 }
 
-impl Default for JsonObject {
-    fn default() -> Self {
-        Self(RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned()))
+impl std::fmt::Debug for JsonObject {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "JsonObject({})", self.as_str())
+    }
+}
+
+impl Serialize for JsonObject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(raw) => raw.serialize(serializer),
+            None => serializer.serialize_map(Some(0))?.end(),
+        }
     }
 }
 
@@ -71,10 +87,18 @@ impl PartialEq for JsonObject {
 
 impl Eq for JsonObject {}
 
+/// Reads what was written here, and so was checked: stored events are not checked again. What clients
+/// send goes through [`JsonObject::parse`].
 impl<'de> Deserialize<'de> for JsonObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Self::parse(raw.get()).map_err(D::Error::custom)
+        if raw.get() == EMPTY {
+            Ok(Self(None))
+        } else if raw.get().starts_with('{') {
+            Ok(Self(Some(raw)))
+        } else {
+            Err(D::Error::custom(JsonError::NotAnObject))
+        }
     }
 }
 

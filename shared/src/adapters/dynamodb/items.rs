@@ -40,6 +40,8 @@ const ORGANIZATION: &str = "org";
 pub(crate) const COMMIT_SK: &str = "csk";
 pub(super) const REVISION: &str = "rev";
 const KINDS: &str = "kinds";
+/// How many events a counter item has in all.
+pub(super) const TOTAL: &str = "total";
 const LISTS: &str = "lists";
 const STATUSES: &str = "statuses";
 const PROCESSING_MS: &str = "pms";
@@ -243,31 +245,25 @@ pub(super) fn list_of(item: &Item) -> Option<IndexList> {
     read_text(item, keys::TIME).ok().map(|list| IndexList(list.to_owned()))
 }
 
-fn numbers<K: ToString>(map: impl IntoIterator<Item = (K, u64)>) -> AttributeValue {
-    AttributeValue::M(map.into_iter().map(|(name, count)| (name.to_string(), number(count))).collect())
+/// Numbers by name, as JSON: the SDK reads one text much faster than a map of attributes.
+fn write_map<V: serde::Serialize>(map: &BTreeMap<String, V>) -> AttributeValue {
+    text(serde_json::to_string(map).unwrap_or_default())
 }
 
-fn read_numbers(item: &Item, attribute: &str) -> Result<Vec<(String, u64)>, StoreError> {
-    let Some(map) = item.get(attribute) else { return Ok(Vec::new()) };
-    let map = map.as_m().map_err(|_| corrupt(item, attribute))?;
-    let entry = |(name, value): (&String, &AttributeValue)| {
-        let count = value.as_n().ok().and_then(|digits| digits.parse().ok()).ok_or_else(|| corrupt(item, attribute))?;
-        Ok((name.clone(), count))
-    };
-    map.iter().map(entry).collect()
+fn read_map<V: serde::de::DeserializeOwned>(item: &Item, attribute: &str) -> Result<BTreeMap<String, V>, StoreError> {
+    if !item.contains_key(attribute) {
+        return Ok(BTreeMap::new());
+    }
+    serde_json::from_str(read_text(item, attribute)?).map_err(|_| corrupt(item, attribute))
 }
 
 fn write_fences(fences: &Fences) -> AttributeValue {
-    AttributeValue::M(fences.0.iter().map(|(shard, last)| (shard.0.clone(), text(last.0.clone()))).collect())
+    write_map(&fences.0.iter().map(|(shard, last)| (shard.0.clone(), &last.0)).collect())
 }
 
 fn read_fences(item: &Item) -> Result<Fences, StoreError> {
-    let map = item.get(FENCES).and_then(|value| value.as_m().ok()).ok_or_else(|| corrupt(item, FENCES))?;
-    let fence = |(shard, last): (&String, &AttributeValue)| {
-        let last = last.as_s().map_err(|_| corrupt(item, FENCES))?;
-        Ok((ShardId(shard.clone()), SequenceNumber(last.clone())))
-    };
-    Ok(Fences(map.iter().map(fence).collect::<Result<BTreeMap<_, _>, StoreError>>()?))
+    let fences = read_map::<String>(item, FENCES)?;
+    Ok(Fences(fences.into_iter().map(|(shard, last)| (ShardId(shard), SequenceNumber(last))).collect()))
 }
 
 /// `type|source|category`; the type is empty for kinds that are counted together.
@@ -292,14 +288,15 @@ pub(super) fn write_tally(key: &CounterKey, tally: &Tally, revision: u64) -> Ite
         (keys::PK.to_owned(), text(pk)),
         (keys::SK.to_owned(), text(sk)),
         (REVISION.to_owned(), number(revision)),
-        (KINDS.to_owned(), numbers(tally.kinds.iter().map(|(kind, count)| (kind_name(kind), *count)))),
+        (TOTAL.to_owned(), number(tally.total())),
+        (KINDS.to_owned(), write_map(&tally.kinds.iter().map(|(kind, count)| (kind_name(kind), *count)).collect())),
         (FENCES.to_owned(), write_fences(&tally.fences)),
     ]);
     if !tally.lists.is_empty() {
         item.insert(LISTS.to_owned(), AttributeValue::Ss(tally.lists.iter().map(|list| list.0.clone()).collect()));
     }
     if !tally.statuses.is_empty() {
-        item.insert(STATUSES.to_owned(), numbers(tally.statuses.iter().map(|(status, count)| (status, *count))));
+        item.insert(STATUSES.to_owned(), write_map(&tally.statuses.iter().map(|(status, count)| (status.to_string(), *count)).collect()));
     }
     if tally.processing_count > 0 {
         item.insert(PROCESSING_MS.to_owned(), number(tally.processing_ms));
@@ -312,8 +309,8 @@ pub(super) fn write_tally(key: &CounterKey, tally: &Tally, revision: u64) -> Ite
 }
 
 pub(super) fn read_tally(item: &Item) -> Result<Tally, StoreError> {
-    let kinds = read_numbers(item, KINDS)?.into_iter().map(|(name, count)| Some((read_kind(&name)?, count)));
-    let statuses = read_numbers(item, STATUSES)?.into_iter().map(|(name, count)| Some((name.parse().ok()?, count)));
+    let kinds = read_map(item, KINDS)?.into_iter().map(|(name, count)| Some((read_kind(&name)?, count)));
+    let statuses = read_map(item, STATUSES)?.into_iter().map(|(name, count)| Some((name.parse().ok()?, count)));
     let lists = item.get(LISTS).and_then(|value| value.as_ss().ok()).into_iter().flatten();
     let optional = |attribute: &str| if item.contains_key(attribute) { read_number::<u64>(item, attribute) } else { Ok(0) };
     let watermark = if item.contains_key(RECORDED_AT) { Some(read_number::<i64>(item, RECORDED_AT)?) } else { None };
@@ -328,29 +325,23 @@ pub(super) fn read_tally(item: &Item) -> Result<Tally, StoreError> {
     })
 }
 
-/// Between a user's count and excess, and before the user.
+/// For each user, the count and the excess.
 pub(super) fn write_ranking(scope: &CounterScope, ranking: &UserRanking, revision: u64) -> Item {
-    let users = ranking.users.iter().map(|(user, entry)| {
-        let pair = AttributeValue::L(vec![number(entry.count), number(entry.excess)]);
-        (user.as_str().to_owned(), pair)
-    });
+    let users = ranking.users.iter().map(|(user, entry)| (user.as_str().to_owned(), (entry.count, entry.excess))).collect();
     Item::from([
         (keys::PK.to_owned(), text(keys::counter_pk(scope))),
         (keys::SK.to_owned(), text(keys::counter_sk(crate::domain::counters::Period::Users))),
         (REVISION.to_owned(), number(revision)),
-        (USERS.to_owned(), AttributeValue::M(users.collect())),
+        (USERS.to_owned(), write_map::<(u64, u64)>(&users)),
         (FENCES.to_owned(), write_fences(&ranking.fences)),
     ])
 }
 
 pub(super) fn read_ranking(item: &Item) -> Result<UserRanking, StoreError> {
-    let map = item.get(USERS).and_then(|value| value.as_m().ok()).ok_or_else(|| corrupt(item, USERS))?;
-    let entry = |(user, pair): (&String, &AttributeValue)| {
-        let pair: Vec<u64> = pair.as_l().ok()?.iter().filter_map(|value| value.as_n().ok()?.parse().ok()).collect();
-        let [count, excess] = pair.as_slice() else { return None };
-        Some((user.parse().ok()?, RankedUser { count: *count, excess: *excess }))
-    };
-    Ok(UserRanking { users: map.iter().map(entry).collect::<Option<_>>().ok_or_else(|| corrupt(item, USERS))?, fences: read_fences(item)? })
+    let users = read_map::<(u64, u64)>(item, USERS)?;
+    let entry = |(user, (count, excess)): (String, (u64, u64))| Some((user.parse().ok()?, RankedUser { count, excess }));
+    let users = users.into_iter().map(entry).collect::<Option<_>>().ok_or_else(|| corrupt(item, USERS))?;
+    Ok(UserRanking { users, fences: read_fences(item)? })
 }
 
 pub(super) fn write_api_key(key: &ApiKey) -> Result<Item, StoreError> {

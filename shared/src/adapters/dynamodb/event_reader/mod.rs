@@ -63,10 +63,7 @@ impl EventReader for DynamoEvents {
         let today = now.hour().day();
         let first = today.monday().min(today.first_of_month());
         let total = CounterKey { scope: counters.clone(), period: Period::Total };
-        let days = async {
-            let days = self.days(&counters, first, today).await?;
-            Ok(days.into_iter().map(|(day, tally)| (day, tally.total())).collect::<Vec<_>>())
-        };
+        let days = self.day_totals(&counters, first, today);
         let ((total, _), ((users, _), days)) = try_join(self.tally(&total), try_join(self.ranking(&counters), days)).await?;
         Ok(Statistics::from_counters(&total, &days, &users, now))
     }

@@ -22,10 +22,17 @@ const MOST_A_CALL: i32 = 1000;
 /// holds, which says where to go on.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 
+/// Commits of a stream.
+struct Found {
+    commits: Vec<Commit>,
+    /// Whether no later ones stand in the stream.
+    to_the_end: bool,
+}
+
 impl DynamoEvents {
     /// The commits that hold versions `from` to `to` of the streams at an address, in their order,
     /// until `limit` events are there.
-    async fn commits_between(&self, address: StreamAddress, request: &StreamRequest) -> Result<Vec<Commit>, StoreError> {
+    async fn commits_between(&self, address: StreamAddress, request: &StreamRequest) -> Result<Found, StoreError> {
         // The commit that holds the first version may start up to a whole commit earlier.
         let from = Version::new(request.from.get().saturating_sub(Commit::MAX_EVENTS as u64 - 1).max(1));
         let low = keys::version_prefix(address, from);
@@ -44,20 +51,24 @@ impl DynamoEvents {
             }
             start = next;
             if start.is_none() || events >= request.limit.saturating_add(Commit::MAX_EVENTS) || bytes > MOST_BYTES {
-                return Ok(commits);
+                return Ok(Found { commits, to_the_end: start.is_none() && request.to >= Version::MAX });
             }
         }
     }
 
     pub(super) async fn one_stream(&self, stream: &StreamKey, request: &StreamRequest) -> Result<StreamSlice, StoreError> {
-        let mut commits = self.commits_between(stream.address(), request).await?;
-        commits.retain(|commit| commit.stream == *stream);
-        self.slice(stream, commits, request).await
+        let mut found = self.commits_between(stream.address(), request).await?;
+        found.commits.retain(|commit| commit.stream == *stream);
+        self.slice(stream, found, request).await
     }
 
     /// What is asked for of a stream, given its commits in that range.
-    async fn slice(&self, stream: &StreamKey, commits: Vec<Commit>, request: &StreamRequest) -> Result<StreamSlice, StoreError> {
-        let last = self.edge(stream, Direction::Backward).await?;
+    async fn slice(&self, stream: &StreamKey, found: Found, request: &StreamRequest) -> Result<StreamSlice, StoreError> {
+        let Found { commits, to_the_end } = found;
+        let last = match commits.last().filter(|_| to_the_end) {
+            Some(last) => Some(last.clone()),
+            None => self.edge(stream, Direction::Backward).await?,
+        };
         let first = match commits.first().filter(|commit| commit.first == Version::EMPTY.next()) {
             Some(first) => Some(first.clone()),
             None => self.edge(stream, Direction::Forward).await?,
@@ -110,9 +121,9 @@ impl DynamoEvents {
         };
         if first.stream == last.stream && first.stream.stream == request.stream {
             // One organization's only, as nearly always.
-            let commits = self.commits_between(first.stream.address(), request).await?;
-            if commits.iter().all(|commit| commit.stream == first.stream) {
-                return self.slice(&first.stream, commits, request).await;
+            let found = self.commits_between(first.stream.address(), request).await?;
+            if found.commits.iter().all(|commit| commit.stream == first.stream) {
+                return self.slice(&first.stream, found, request).await;
             }
         }
         let all = self.between(&pk, (low, &high), Direction::Forward, None, Consistency::Strong).await?;

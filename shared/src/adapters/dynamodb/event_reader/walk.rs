@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::super::DynamoEvents;
-use super::super::items::{self, Item, read_text};
+use super::super::failure::store_error;
+use super::super::items::{self, Item, read_text, text};
 use super::super::keys::{self, SK};
 use super::super::scan::{Consistency, Direction};
 use crate::domain::counters::{CounterScope, IndexList, Period, Tally};
@@ -26,6 +27,31 @@ impl DynamoEvents {
         read_days(&self.between(&keys::counter_pk(scope), range, Direction::Backward, None, Consistency::Eventual).await?)
     }
 
+    /// How many events each of the days from `first` to `last` has.
+    pub(super) async fn day_totals(&self, scope: &CounterScope, first: Day, last: Day) -> Result<Vec<(Day, u64)>, StoreError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
+            .projection_expression("pk, sk, #total")
+            .expression_attribute_names("#total", items::TOTAL)
+            .expression_attribute_values(":pk", text(keys::counter_pk(scope)))
+            .expression_attribute_values(":low", text(keys::counter_sk(Period::Day(first))))
+            .expression_attribute_values(":high", text(keys::counter_sk(Period::Day(last))))
+            .send()
+            .await
+            .map_err(store_error)?;
+        let total = |item: &Item| Ok((read_day(item)?, items::read_number(item, items::TOTAL)?));
+        let mut totals = page.items().iter().map(total).collect::<Result<Vec<(Day, u64)>, StoreError>>()?;
+        // A few weeks of counters are more than a page only if their types are very many.
+        if page.last_evaluated_key.is_some() {
+            let rest = self.days(scope, totals.last().map_or(first, |(day, _)| day.next()), last).await?;
+            totals.extend(rest.into_iter().map(|(day, tally)| (day, tally.total())));
+        }
+        Ok(totals)
+    }
+
     /// The counters of the hours from `first` to `last`, newest first.
     pub(super) async fn hours(&self, scope: &CounterScope, first: Hour, last: Hour) -> Result<Vec<(Hour, Tally)>, StoreError> {
         if first > last {
@@ -42,13 +68,13 @@ impl DynamoEvents {
     }
 }
 
+fn read_day(item: &Item) -> Result<Day, StoreError> {
+    let sk = read_text(item, SK)?;
+    sk.strip_prefix("D#").and_then(Day::from_digits).ok_or_else(|| StoreError::Corrupt(format!("counter {sk}")))
+}
+
 fn read_days(found: &[Item]) -> Result<Vec<(Day, Tally)>, StoreError> {
-    let day = |item: &Item| {
-        let sk = read_text(item, SK)?;
-        let day = sk.strip_prefix("D#").and_then(Day::from_digits).ok_or_else(|| StoreError::Corrupt(format!("counter {sk}")))?;
-        Ok((day, items::read_tally(item)?))
-    };
-    found.iter().map(day).collect()
+    found.iter().map(|item| Ok((read_day(item)?, items::read_tally(item)?))).collect()
 }
 
 /// The days that hold anything, newest first, with their counters, read as they are needed.
@@ -144,8 +170,10 @@ impl<'a> Walk<'a> {
     async fn plan(&mut self, day: Day, tally: Option<Tally>, uncounted: bool) -> Result<(), StoreError> {
         let (start, end) = (self.from.max(day.first_hour().start()), self.upper.min(day.last_hour().end()));
         let holds = tally.as_ref().is_some_and(|tally| tally.count(self.filter) != Some(0));
-        let known: BTreeSet<IndexList> =
-            tally.into_iter().flat_map(|tally| tally.lists).filter(|list| keys::list_may_hold(list, self.filter.category)).collect();
+        let known: BTreeSet<IndexList> = tally.map_or_else(BTreeSet::new, |tally| {
+            let categories = tally.categories(self.filter);
+            tally.lists.into_iter().filter(|list| categories.iter().any(|category| keys::list_may_hold(list, Some(*category)))).collect()
+        });
         // The part of the day that may hold events that have not been counted.
         let counted_end = if uncounted { end.min(self.uncounted_from.plus_micros(-1)) } else { end };
         if counted_end < end {

@@ -272,3 +272,15 @@ async fn an_idempotency_key_with_some_ids_and_some_not_is_refused() {
     assert_eq!(total(&client).await, 0);
     client.post(BATCH, &batch).await.succeeds();
 }
+
+/// BR-EVT-008.
+#[tokio::test]
+async fn the_ids_of_a_batch_that_was_refused_are_still_free() {
+    let app = TestApp::in_memory();
+    let client = app.client().await;
+    client.post(CREATE, &json!({"event_type": "a", "event_id": CLIENT_ID})).await.succeeds();
+    let batch = json!([{"event_type": "b", "event_id": super::OTHER_ID}, {"event_type": "b", "event_id": CLIENT_ID}]);
+    assert_eq!(client.post(BATCH, &batch).await.status, 409);
+    let other = client.post(CREATE, &json!({"event_type": "c", "event_id": super::OTHER_ID})).await;
+    assert_eq!(other.status, 200, "{other}");
+}

@@ -468,3 +468,19 @@ async fn a_retry_under_its_event_id_is_answered_whatever_it_expects_of_the_strea
     let again = client.post(CREATE, &event).await;
     assert_eq!((&again.text, again.header("idempotency-replayed")), (&first.text, Some("true")));
 }
+
+/// Who decides again after a conflict sends another event, under the id that it has for it.
+#[tokio::test]
+async fn the_id_of_an_event_that_was_refused_is_still_free() {
+    let app = TestApp::in_memory();
+    let client = app.client().await;
+    client.post(CREATE, &json!({"event_type": "a", "stream_id": "order:1"})).await.succeeds();
+    let event = |event_type: &str, expected: u64| {
+        let stream = "order:1";
+        json!({"event_type": event_type, "event_id": CLIENT_ID, "stream_id": stream, "expected_version": expected})
+    };
+    let refused = client.post(CREATE, &event("b", 0)).await;
+    assert_eq!((refused.status.as_u16(), &refused.json()["title"]), (409, &json!("Version conflict")));
+    let decided_again = client.post(CREATE, &event("c", 1)).await;
+    assert_eq!(decided_again.status, 200, "{decided_again}");
+}

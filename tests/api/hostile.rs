@@ -327,8 +327,8 @@ fn any_json() -> impl Strategy<Value = Value> {
 /// The name of a field of any request.
 fn field() -> impl Strategy<Value = String> {
     let names = "event_type event_source event_category user_id session_id organization_id device_id correlation_id data metadata context \
-                 properties timestamp version event_id entity_type entity_id stream_id expected_version events status start_time end_time limit \
-                 offset cursor name scopes expires_at";
+                 properties timestamp version event_id entity_type entity_id stream_id expected_version events status start_time end_time \
+                 limit offset cursor name scopes expires_at";
     prop::sample::select(names.split(' ').map(str::to_owned).collect::<Vec<_>>())
 }
 
@@ -344,8 +344,9 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
 
 fn any_path() -> impl Strategy<Value = String> {
     let known: Vec<String> = ROUTES.iter().map(|route| route.path.split('{').next().unwrap().to_owned()).collect();
+    let end = prop_oneof![Just(String::new()), "[ -~]{0,20}", Just(CLIENT_ID.to_owned()), ".{0,8}:.{0,8}"];
     prop_oneof![
-        4 => (prop::sample::select(known.clone()), prop_oneof![Just(String::new()), "[ -~]{0,20}", Just(CLIENT_ID.to_owned()), ".{0,8}:.{0,8}"])
+        4 => (prop::sample::select(known.clone()), end)
             .prop_map(|(start, end)| start + &end),
         2 => prop::sample::select(known),
         1 => ".{0,40}",

@@ -173,8 +173,8 @@ async fn an_empty_string_is_no_filter() {
     let app = TestApp::in_memory();
     let client = app.client().await;
     client.post(CREATE, &json!({"event_type": "a", "user_id": "u"})).await.succeeds();
-    let names = "user_id event_type event_source event_category status session_id organization_id device_id correlation_id start_time end_time \
-                 data limit offset cursor";
+    let names = "user_id event_type event_source event_category status session_id organization_id device_id correlation_id start_time \
+                 end_time data limit offset cursor";
     let all: Value = names.split(' ').map(|name| (name.to_owned(), json!(""))).collect();
     assert_eq!(found(&client, &all).await, ["a"]);
     for name in names.split(' ') {

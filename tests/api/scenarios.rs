@@ -31,9 +31,10 @@ async fn a_placed_order_is_recorded_once_and_read_back_in_every_way() {
     let again = service.post_once("checkout-7", CREATE, &order).await;
     assert_eq!((&again.text, again.header("idempotency-replayed")), (&placed.text, Some("true")));
     assert_eq!(service.post(CREATE, &order).await.status, 409, "there is an order 1001 already");
+    let (user, stream) = ("customer_1", "order:1001");
     let follows = json!([
-        {"event_type": "payment.taken", "event_category": "payment", "user_id": "customer_1", "stream_id": "order:1001", "expected_version": 1},
-        {"event_type": "order.shipped", "event_category": "order", "user_id": "customer_1", "stream_id": "order:1001", "expected_version": 2},
+        {"event_type": "payment.taken", "event_category": "payment", "user_id": user, "stream_id": stream, "expected_version": 1},
+        {"event_type": "order.shipped", "event_category": "order", "user_id": user, "stream_id": stream, "expected_version": 2},
     ]);
     service.post(BATCH, &follows).await.succeeds();
 
@@ -64,7 +65,8 @@ async fn a_week_of_orders(client: &Client<'_>) -> (u64, f64) {
         }));
         if number % 4 == 0 {
             events.push(json!({
-                "event_type": "page.viewed", "event_source": "frontend", "event_category": "page_view", "user_id": user, "timestamp": timestamp,
+                "event_type": "page.viewed", "event_source": "frontend", "event_category": "page_view",
+                "user_id": user, "timestamp": timestamp,
             }));
         }
     }

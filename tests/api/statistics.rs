@@ -11,12 +11,17 @@ use super::{BATCH, CREATE, STATISTICS, problems};
 
 /// Some events of this month, on both sides of its days and weeks: noon is that of Monday the 23rd.
 async fn record(client: &Client<'_>) {
+    let view = |more: Value| {
+        let mut event = json!({"event_type": "page.viewed", "event_source": "frontend", "event_category": "page_view"});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    };
     let events = json!([
         {"event_type": "order.placed", "event_category": "order", "user_id": "anna", "timestamp": "2026-11-23T11:00:00Z"},
         {"event_type": "order.placed", "event_category": "order", "user_id": "bert", "timestamp": "2026-11-23T00:00:00Z"},
-        {"event_type": "page.viewed", "event_source": "frontend", "event_category": "page_view", "user_id": "anna", "timestamp": "2026-11-22T23:59:59Z"},
-        {"event_type": "page.viewed", "event_source": "frontend", "event_category": "page_view", "timestamp": "2026-11-01"},
-        {"event_type": "page.viewed", "event_source": "frontend", "event_category": "page_view", "user_id": "anna", "timestamp": "2026-10-31T23:59:59Z"},
+        view(json!({"user_id": "anna", "timestamp": "2026-11-22T23:59:59Z"})),
+        view(json!({"timestamp": "2026-11-01"})),
+        view(json!({"user_id": "anna", "timestamp": "2026-10-31T23:59:59Z"})),
     ]);
     client.post(BATCH, &events).await.succeeds();
 }

@@ -1,6 +1,8 @@
 //! Every adapter, put through every clause of its port's contract; and the DynamoDB adapter held to
 //! the in-memory one by random histories.
 
+#![cfg(test)]
+
 mod counting;
 mod price;
 mod queries;

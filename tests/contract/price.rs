@@ -32,7 +32,7 @@ fn kilobyte(stream: Option<&str>, number: usize) -> EventDraft {
 }
 
 async fn cost(store: &Store, heads: &KnownHeads, drafts: Vec<EventDraft>) -> Usage {
-    store.meter.take();
+    store.meter.reset();
     let ports = AppendPorts { log: &store.events, random: &SystemRandom, heads };
     append(&ports, &AppendRequest { drafts, key: None, now: noon() }).await.unwrap();
     store.meter.take()
@@ -67,7 +67,7 @@ async fn an_event_is_got_by_its_id_in_one_call_beside_its_outcomes() {
     let (store, heads) = (Store::open().await, KnownHeads::default());
     let ports = AppendPorts { log: &store.events, random: &SystemRandom, heads: &heads };
     let appended = append(&ports, &AppendRequest { drafts: vec![kilobyte(None, 1)], key: None, now: noon() }).await.unwrap();
-    store.meter.take();
+    store.meter.reset();
     assert!(store.event(appended.events[0].id, None).await.unwrap().is_some());
     let usage = store.meter.take();
     assert_eq!((usage.calls, usage.write_units), (2, 0.0));

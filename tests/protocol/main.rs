@@ -4,6 +4,8 @@
 //! The store is a list of calls in flight. A scheduler picks, at random, whether a call in flight
 //! takes effect, a sender goes on, or a sender crashes and leaves its calls behind.
 
+#![cfg(test)]
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -125,6 +127,9 @@ impl Random for Dice {
     }
 }
 
+/// An attempt under way.
+type Running<'a> = Pin<Box<dyn Future<Output = Result<Appended, AppendError>> + 'a>>;
+
 /// One request, and what its attempts were told.
 struct Request {
     append: AppendRequest,
@@ -191,7 +196,7 @@ fn run(seed: u64, broken: Broken) -> Result<(), String> {
 
     let ports: Vec<AppendPorts<'_>> = heads.iter().map(|heads| AppendPorts { log: &log, random: &random, heads }).collect();
     let mut waiting: Vec<usize> = requests.iter().enumerate().flat_map(|(number, request)| vec![number; request.attempts]).collect();
-    let mut running: Vec<(usize, Pin<Box<dyn Future<Output = Result<Appended, AppendError>> + '_>>)> = Vec::new();
+    let mut running: Vec<(usize, Running<'_>)> = Vec::new();
     let mut context = Context::from_waker(Waker::noop());
     while !waiting.is_empty() || !running.is_empty() || !in_flight.lock().unwrap().is_empty() {
         match dice.random_range(0..10) {

@@ -38,6 +38,11 @@ impl Meter {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Forgets what was used so far.
+    pub fn reset(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Usage::default();
+    }
+
     fn add(&self, reads: f64, writes: f64) {
         let mut usage = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         usage.read_units += reads;

@@ -459,6 +459,10 @@ impl CommitLog for Broken {
         Err(self.0())
     }
 
+    async fn is_placed(&self, _: EventId, _: Option<&OrganizationId>) -> Result<bool, StoreError> {
+        Err(self.0())
+    }
+
     async fn put(&self, _: &[Commit]) -> Result<Put, StoreError> {
         Err(self.0())
     }

@@ -23,6 +23,7 @@ use shared::domain::claim::{Claim, ClaimKey, Fence, Slot};
 use shared::domain::commit::Commit;
 use shared::domain::event::{EventDetails, EventDraft};
 use shared::domain::event_id::EventId;
+use shared::domain::identifiers::OrganizationId;
 use shared::domain::json::JsonObject;
 use shared::domain::stream_id::{StreamId, StreamKey};
 use shared::domain::timestamp::Timestamp;
@@ -88,6 +89,11 @@ impl CommitLog for SlowLog {
     async fn commit_at(&self, slot: &Slot) -> Result<Option<Commit>, StoreError> {
         let slot = slot.clone();
         Ok(self.send(|store| async move { store.commit_at(&slot).await }).await)
+    }
+
+    async fn is_placed(&self, id: EventId, organization: Option<&OrganizationId>) -> Result<bool, StoreError> {
+        let organization = organization.cloned();
+        Ok(self.send(|store| async move { store.is_placed(id, organization.as_ref()).await }).await)
     }
 
     async fn put(&self, commits: &[Commit]) -> Result<Put, StoreError> {

@@ -124,6 +124,7 @@ const MOST_ROUNDS: usize = 50;
 /// with the same ids or key may be tried again.
 pub async fn append(ports: &AppendPorts<'_>, request: &AppendRequest) -> Result<Appended, AppendError> {
     let mut round = Round::new(ports, request)?;
+    round.refuse_early().await?;
     if round.guard_request().await? == Guard::Complete {
         return Ok(round.appended());
     }
@@ -229,6 +230,62 @@ impl<'a> Round<'a> {
         plan_streams(self.open(), self.recorded_at, self.seed)
     }
 
+    /// Refuses what can be seen to fail before anything is claimed, so that a request that was refused
+    /// uses up none of its ids. What others write meanwhile may still make it fail later.
+    async fn refuse_early(&self) -> Result<(), AppendError> {
+        let log = self.ports.log;
+        let ids: Vec<(EventId, &EventDraft)> = self.open().filter_map(|(_, draft)| draft.event_id.map(|id| (id, draft))).collect();
+        // An id of the form of those made here may have been given to an event that no claim is for.
+        let made_here = ids.iter().filter(|(id, _)| id.location().is_some());
+        let placed = try_join_all(
+            made_here.map(async |(id, draft)| Ok::<_, StoreError>(log.is_placed(*id, draft.organization.as_ref()).await?.then_some(*id))),
+        )
+        .await?;
+        if let Some(id) = placed.into_iter().flatten().next() {
+            return Err(AppendError::EventIdReused(id));
+        }
+        let expects = self.request.drafts.iter().any(|draft| draft.expected_version != ExpectedVersion::Any);
+        let mut conflict = None;
+        if expects {
+            let plans = self.plan();
+            let mut starts = self.next_slots(&plans).await?;
+            conflict = match self.check_expectations(&plans, &mut starts).await {
+                Ok(()) => None,
+                Err(error @ AppendError::VersionConflict { .. }) => Some(error),
+                Err(error) => return Err(error),
+            };
+        }
+        if conflict.is_none() && ids.len() <= 1 {
+            return Ok(());
+        }
+        let claims = try_join_all(ids.iter().map(async |(id, draft)| {
+            let key = ClaimKey { organization: draft.organization.clone(), subject: ClaimSubject::Event(*id) };
+            Ok::<_, StoreError>((*id, draft.digest(), log.claim(&key).await?.filter(|claim| !claim.slots.is_empty())))
+        }))
+        .await?;
+        if let Some((id, ..)) = claims.iter().find(|(_, digest, claim)| claim.as_ref().is_some_and(|claim| claim.digest != *digest)) {
+            return Err(AppendError::EventIdReused(*id));
+        }
+        let Some(conflict) = conflict else { return Ok(()) };
+        let of_request = match self.request_key() {
+            Some(key) => log.claim(&key).await?,
+            None => None,
+        };
+        // What was claimed before may have been stored before, when the expectation held.
+        if of_request.is_some() || claims.iter().any(|(.., claim)| claim.is_some()) { Ok(()) } else { Err(conflict) }
+    }
+
+    /// What the request's `Idempotency-Key` is claimed under.
+    fn request_key(&self) -> Option<ClaimKey> {
+        let (organization, key) = self.request.key.as_ref()?;
+        Some(ClaimKey { organization: organization.clone(), subject: ClaimSubject::Request(key.clone()) })
+    }
+
+    async fn next_slots(&self, plans: &[StreamPlan]) -> Result<BTreeMap<StreamKey, Version>, StoreError> {
+        let slots = try_join_all(plans.iter().map(|plan| self.next_slot(&plan.stream))).await?;
+        Ok(slots.into_iter().map(|slot| (slot.stream, slot.first)).collect())
+    }
+
     /// Puts or finds the claim of the request's key.
     ///
     /// If the events have ids of their own, it guards the body only, and they are claimed one by one.
@@ -236,12 +293,11 @@ impl<'a> Round<'a> {
         if self.request.drafts.is_empty() {
             return Ok(Guard::Complete);
         }
-        let Some((organization, key)) = &self.request.key else { return Ok(Guard::Open) };
+        let Some(key) = self.request_key() else { return Ok(Guard::Open) };
         let with_ids = self.request.drafts.iter().filter(|draft| draft.event_id.is_some()).count();
         if with_ids != 0 && with_ids != self.request.drafts.len() {
             return Err(AppendError::MixedIdentity);
         }
-        let key = ClaimKey { organization: organization.clone(), subject: ClaimSubject::Request(key.clone()) };
         let digest = BodyDigest::of_all(self.request.drafts.iter().map(EventDraft::digest));
         let plans = if with_ids == 0 { self.plan() } else { Vec::new() };
         let slots = try_join_all(plans.iter().map(|plan| self.next_slot(&plan.stream))).await?;
@@ -287,7 +343,10 @@ impl<'a> Round<'a> {
         }
         let plans = self.plan();
         let mut starts = self.starts(&plans).await?;
-        self.check_expectations(&plans, &mut starts).await?;
+        if let Err(refusal) = self.check_expectations(&plans, &mut starts).await {
+            self.release_claims().await?;
+            return Err(refusal);
+        }
         if !self.move_claims(&starts).await? {
             self.fresh_heads = true;
             return Ok(Progress::Again);
@@ -347,7 +406,14 @@ impl<'a> Round<'a> {
                 seed: self.seed,
                 slots,
             };
-            let found = self.ports.log.put_claim(&key, &claim).await?;
+            let mut found = self.ports.log.put_claim(&key, &claim).await?;
+            if let Some(released) = found.as_ref().filter(|claim| claim.slots.is_empty()) {
+                let taken_over = self.ports.log.move_claim(&key, released.fence, &claim).await?;
+                found = if taken_over { None } else { self.ports.log.claim(&key).await? };
+                if found.as_ref().is_some_and(|claim| claim.slots.is_empty()) {
+                    return Err(AppendError::Store(StoreError::Contended));
+                }
+            }
             let look = found.is_some();
             let held = found.unwrap_or_else(|| claim.clone());
             if held.digest == claim.digest {
@@ -431,8 +497,7 @@ impl<'a> Round<'a> {
     /// Where each stream's events are to start: at the free slot that a claim points at, if any, else
     /// after the last commit.
     async fn starts(&mut self, plans: &[StreamPlan]) -> Result<BTreeMap<StreamKey, Version>, AppendError> {
-        let slots = try_join_all(plans.iter().map(|plan| self.next_slot(&plan.stream))).await?;
-        let mut starts: BTreeMap<StreamKey, Version> = slots.into_iter().map(|slot| (slot.stream, slot.first)).collect();
+        let mut starts = self.next_slots(plans).await?;
         for slot in self.held.iter().flat_map(|held| &held.claim.slots) {
             if let Some(start) = starts.get_mut(&slot.stream) {
                 // A slot above what was last seen comes after a commit that the claim's writer saw.
@@ -502,6 +567,27 @@ impl<'a> Round<'a> {
                 }
             }
         }
+        // A claim that somebody released meanwhile is claimed anew, unless for something else.
+        self.held.retain(|held| !held.claim.slots.is_empty());
+        for held in &self.held {
+            if let (ClaimSubject::Event(id), Some(draft)) = (&held.key.subject, held.drafts.first())
+                && self.request.drafts[*draft].digest() != held.claim.digest
+            {
+                return Err(AppendError::EventIdReused(*id));
+            }
+        }
         Ok(all_held)
+    }
+
+    /// Gives back the ids of a request that is refused: those whose slots hold something else, so that
+    /// no attempt can store them there any more. A released claim has no slots, and goes to who first
+    /// moves it.
+    async fn release_claims(&mut self) -> Result<(), AppendError> {
+        for held in self.held.iter().filter(|held| held.taken && matches!(held.key.subject, ClaimSubject::Event(_))) {
+            let released = Claim { fence: Fence(self.ports.random.number()), slots: Vec::new(), ..held.claim.clone() };
+            // Whoever moved it meanwhile needs it.
+            let _moved: bool = self.ports.log.move_claim(&held.key, held.claim.fence, &released).await?;
+        }
+        Ok(())
     }
 }

@@ -5,6 +5,8 @@ use async_trait::async_trait;
 use super::store_error::StoreError;
 use crate::domain::claim::{Claim, ClaimKey, Fence, Slot};
 use crate::domain::commit::Commit;
+use crate::domain::event_id::EventId;
+use crate::domain::identifiers::OrganizationId;
 use crate::domain::stream_id::StreamKey;
 use crate::domain::version::Version;
 
@@ -23,6 +25,12 @@ pub trait CommitLog: Send + Sync {
     /// # Errors
     /// [`StoreError`] if the store does not answer.
     async fn commit_at(&self, slot: &Slot) -> Result<Option<Commit>, StoreError>;
+
+    /// Whether an event that was given its id here has this one, in this organization.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store does not answer.
+    async fn is_placed(&self, id: EventId, organization: Option<&OrganizationId>) -> Result<bool, StoreError>;
 
     /// Stores 1 to 100 commits, all or none: none if any of their slots is taken.
     ///

@@ -92,6 +92,18 @@ pub async fn a_large_commit_is_read_back_as_it_was_put(log: &impl CommitLog) {
     }
 }
 
+/// BR-EVT-001.
+pub async fn an_id_that_was_made_here_is_known(log: &impl CommitLog) {
+    let put = commit("acme/order:1", 1, vec![event("a"), event("b")]);
+    log.put(std::slice::from_ref(&put)).await.unwrap();
+    for event in put.to_events() {
+        assert!(log.is_placed(event.id, put.stream.organization.as_ref()).await.unwrap());
+        assert!(!log.is_placed(event.id, None).await.unwrap());
+    }
+    assert!(!log.is_placed(commit("acme/order:1", 7, vec![event("c")]).id(), put.stream.organization.as_ref()).await.unwrap());
+    assert!(!log.is_placed(client_id(1), None).await.unwrap());
+}
+
 fn claim(fence: u64, first: u64) -> Claim {
     Claim {
         fence: Fence(fence),

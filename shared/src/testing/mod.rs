@@ -42,6 +42,7 @@ macro_rules! store_contracts {
             a_hundred_commits_are_put_together,
             streams_of_two_organizations_with_one_name_are_apart,
             a_large_commit_is_read_back_as_it_was_put,
+            an_id_that_was_made_here_is_known,
             a_claim_is_put_once,
             a_claim_is_moved_only_by_who_knows_its_fence,
         ]);

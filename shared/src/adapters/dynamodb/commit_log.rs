@@ -14,6 +14,8 @@ use super::keys::{self, PK, SK};
 use crate::domain::claim::{Claim, ClaimKey, Fence, Slot};
 use crate::domain::commit::Commit;
 use crate::domain::event::BodyDigest;
+use crate::domain::event_id::EventId;
+use crate::domain::identifiers::OrganizationId;
 use crate::domain::stream_id::StreamKey;
 use crate::domain::version::Version;
 use crate::ports::commit_log::{CommitLog, Put};
@@ -62,6 +64,12 @@ impl CommitLog for DynamoEvents {
     async fn commit_at(&self, slot: &Slot) -> Result<Option<Commit>, StoreError> {
         let item = self.get(keys::stream_pk(&slot.stream), keys::commit_sk(&slot.stream, slot.first)).await?;
         item.as_ref().map(items::read_commit).transpose()
+    }
+
+    async fn is_placed(&self, id: EventId, organization: Option<&OrganizationId>) -> Result<bool, StoreError> {
+        let Some(location) = id.location() else { return Ok(false) };
+        let found = self.located(id, location, organization).await?;
+        Ok(found.is_some_and(|found| found.event.place == id && found.event.organization() == organization))
     }
 
     async fn put(&self, commits: &[Commit]) -> Result<Put, StoreError> {

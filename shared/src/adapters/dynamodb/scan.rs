@@ -22,8 +22,6 @@ use crate::ports::store_error::StoreError;
 
 /// The most commits of one call: few enough for the answer to stay below a page of the store.
 const MOST_A_CALL: i32 = 500;
-/// How many events are few enough to be read from the lists that hold them back, one after another.
-const FEW: u64 = 1500;
 /// About the most bytes of events that one read of all due lists brings into memory.
 const MOST_BYTES_A_READ: u64 = 8 * 1024 * 1024;
 
@@ -133,8 +131,7 @@ impl<'a> Scan<'a> {
             .iter()
             .enumerate()
             .filter(|(_, list)| {
-                // Where much is wanted, all lists will be read on, and better at once.
-                matches!(&list.state, Reading::Unread) || matches!(&list.state, Reading::Down(time, _) if *time == frontier || wanted > FEW)
+                matches!(&list.state, Reading::Unread) || matches!(&list.state, Reading::Down(time, _) if *time == frontier)
             })
             .map(|(index, _)| index)
             .collect();

@@ -71,6 +71,10 @@ impl CommitLog for MemoryEvents {
         Ok(self.state().commits.get(&(slot.stream.clone(), slot.first)).cloned())
     }
 
+    async fn is_placed(&self, id: EventId, organization: Option<&OrganizationId>) -> Result<bool, StoreError> {
+        Ok(self.state().events().any(|event| event.event.place == id && event.event.organization() == organization))
+    }
+
     async fn put(&self, commits: &[Commit]) -> Result<Put, StoreError> {
         let mut state = self.state();
         let taken: Vec<Commit> =

@@ -22,7 +22,7 @@ use crate::ports::store_error::StoreError;
 
 impl DynamoEvents {
     /// The event at the place that its id names, if it is there.
-    pub(super) async fn located(
+    pub(in crate::adapters::dynamodb) async fn located(
         &self,
         id: EventId,
         location: Location,

@@ -217,11 +217,7 @@ impl Sent {
         let (method, path, body, key) = match act {
             Act::Create { event: draft, key } => (Method::POST, CREATE.to_owned(), event(draft), *key),
             Act::Batch { events, key } => {
-                let mut events: Vec<Value> = events.iter().map(event).collect();
-                // When one id of several is refused, it is left to chance which of the others are claimed by then.
-                for event in events.iter_mut().skip(1) {
-                    event["event_id"] = Value::Null;
-                }
+                let events: Vec<Value> = events.iter().map(event).collect();
                 (Method::POST, BATCH.to_owned(), events.into(), *key)
             }
             Act::Get { id } => get(format!("/api/v1/events/{}", seen.event(*id))),

@@ -11,7 +11,7 @@ SMALL ?=
 LOCAL := $(or $(CARGO_TARGET_DIR),target)/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench seed rules fmt openapi audit clean-data
+.PHONY: help run test check bench seed demo-webhooks rules fmt openapi audit clean-data
 
 help: # (not listed)
 	@scripts/help Makefile
@@ -38,6 +38,11 @@ seed: ## Fill the local store with made-up events; EVENTS=N says how many, ARGS 
 	@scripts/setup
 	@cargo build --profile local -p tools --bin seed
 	@exec $(LOCAL)/seed $(if $(EVENTS),--events $(EVENTS)) $(ARGS)
+
+demo-webhooks: ## Watch webhooks arrive, be missed and catch up: ends by itself within a minute
+	@scripts/setup
+	@cargo build --profile local -p local --bin event-service -p tools --bin demo-webhooks
+	@exec $(LOCAL)/demo-webhooks $(ARGS)
 
 rules: ## List the business rules without a test
 	@scripts/setup

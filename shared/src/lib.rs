@@ -13,5 +13,5 @@ pub mod queries;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
-#[cfg(feature = "dynamodb")]
+#[cfg(any(feature = "dynamodb", feature = "eventbridge", feature = "sqs"))]
 pub mod wiring;

@@ -22,6 +22,9 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
+/// The target of lines that processors write because their owners want them: shown at every level.
+pub const PROCESSORS: &str = "processors";
+
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -34,7 +37,8 @@ pub enum LogFormat {
 /// Starts logging at this level. Later calls change nothing.
 pub fn start(format: LogFormat, level: tracing::Level) {
     // The embedded store warns of every conditional write that finds its condition false.
-    let targets = Targets::new().with_default(level).with_target("dynoxide", tracing::Level::ERROR);
+    let targets =
+        Targets::new().with_default(level).with_target("dynoxide", tracing::Level::ERROR).with_target(PROCESSORS, tracing::Level::INFO);
     let lines = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(targets);
     let started = match format {

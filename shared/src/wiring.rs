@@ -1,23 +1,26 @@
 //! Puts adapters together as the environment says: what every function's `main.rs` starts with.
 
-use crate::adapters::dynamodb::{Connection, Credentials, DynamoEvents, connect};
+use crate::adapters::aws::{Connection, Credentials};
+#[cfg(feature = "dynamodb")]
+use crate::adapters::dynamodb::{self, DynamoEvents};
+#[cfg(feature = "eventbridge")]
+use crate::adapters::eventbridge::{self, EventBridge};
+#[cfg(feature = "sealing")]
+use crate::adapters::sealing::{Sealer, SealingKey};
+#[cfg(feature = "sqs")]
+use crate::adapters::sqs::{self, SqsQueues};
 use crate::config::{self, ConfigError};
+#[cfg(feature = "sqs")]
+use crate::domain::queue::{Queue, WorkQueue};
 
-/// The connection that the environment of a Lambda function describes: `AWS_REGION`, the static
-/// credentials, and `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL` for another endpoint.
+/// The connection to DynamoDB that the environment of a Lambda function describes: `AWS_REGION`, the
+/// static credentials, and `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL` for another endpoint.
 ///
 /// # Errors
 /// [`ConfigError`] if one of them is missing.
+#[cfg(feature = "dynamodb")]
 pub fn connection() -> Result<Connection, ConfigError> {
-    let credentials = Credentials::new(
-        config::required("AWS_ACCESS_KEY_ID")?,
-        config::required("AWS_SECRET_ACCESS_KEY")?,
-        config::optional("AWS_SESSION_TOKEN"),
-        None,
-        "environment",
-    );
-    let endpoint = config::optional("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| config::optional("AWS_ENDPOINT_URL"));
-    Ok(Connection::new(config::required("AWS_REGION")?, endpoint, credentials))
+    connection_at("AWS_ENDPOINT_URL_DYNAMODB")
 }
 
 /// The ports on the table that `EVENTS_TABLE` names, with `EVENTS_TIME_SHARDS` partitions of its time
@@ -25,7 +28,157 @@ pub fn connection() -> Result<Connection, ConfigError> {
 ///
 /// # Errors
 /// [`ConfigError`] if a variable is missing or cannot be read.
+#[cfg(feature = "dynamodb")]
 pub fn dynamo_events() -> Result<DynamoEvents, ConfigError> {
     let shards = config::parsed("EVENTS_TIME_SHARDS")?.unwrap_or_default();
-    Ok(DynamoEvents::new(connect(connection()?), config::required("EVENTS_TABLE")?, shards))
+    let events = DynamoEvents::new(dynamodb::connect(connection()?), config::required("EVENTS_TABLE")?, shards);
+    Ok(match sealer()? {
+        Some(sealer) => events.sealing(sealer),
+        None => events,
+    })
+}
+
+/// What seals secrets at rest: the key in `SECRETS_KEY`, 32 random bytes in base64, and the one before it in
+/// `SECRETS_KEY_PREVIOUS`. Without a key, secrets are stored as they are.
+///
+/// # Errors
+/// [`ConfigError`] if a key cannot be read, or only the one before is there.
+#[cfg(feature = "sealing")]
+pub fn sealer() -> Result<Option<Sealer>, ConfigError> {
+    let previous = config::parsed::<SealingKey>("SECRETS_KEY_PREVIOUS")?;
+    match config::parsed::<SealingKey>("SECRETS_KEY")? {
+        Some(current) => Ok(Some(Sealer::new(current, previous.into_iter().collect()))),
+        None if previous.is_some() => Err(ConfigError::Missing("SECRETS_KEY")),
+        None => Ok(None),
+    }
+}
+
+/// The bus whose name or ARN is in `EVENT_BUS_NAME`, if it is set, at `AWS_ENDPOINT_URL_EVENTBRIDGE` or `AWS_ENDPOINT_URL`, if
+/// one of these is set.
+///
+/// # Errors
+/// [`ConfigError`] if the region or the credentials are missing.
+#[cfg(feature = "eventbridge")]
+pub fn event_bus() -> Result<Option<EventBridge>, ConfigError> {
+    let Some(bus) = config::optional("EVENT_BUS_NAME") else { return Ok(None) };
+    Ok(Some(EventBridge::new(eventbridge::connect(connection_at("AWS_ENDPOINT_URL_EVENTBRIDGE")?), bus)))
+}
+
+/// The queues whose URLs are in `PROCESS_QUEUE_URL`, `RETRY_QUEUE_URL`, `DELIVER_QUEUE_URL`, and
+/// `PROCESS_DEAD_LETTERS_URL`, `RETRY_DEAD_LETTERS_URL`, `DELIVER_DEAD_LETTERS_URL`: a function has those
+/// that it needs. They are at `AWS_ENDPOINT_URL_SQS` or `AWS_ENDPOINT_URL`, if one of these is set.
+///
+/// # Errors
+/// [`ConfigError`] if the region or the credentials are missing.
+#[cfg(feature = "sqs")]
+pub fn queues() -> Result<SqsQueues, ConfigError> {
+    let queues = WorkQueue::ALL.iter().flat_map(|queue| [Queue::Work(*queue), Queue::DeadLetters(*queue)]);
+    let urls = queues.filter_map(|queue| Some((queue.clone(), config::optional(url_variable(&queue)?)?))).collect();
+    Ok(SqsQueues::new(sqs::connect(connection_at("AWS_ENDPOINT_URL_SQS")?), urls))
+}
+
+/// The variable with the URL of one of this service's own queues.
+#[cfg(feature = "sqs")]
+const fn url_variable(queue: &Queue) -> Option<&'static str> {
+    match queue {
+        Queue::Work(WorkQueue::Process) => Some("PROCESS_QUEUE_URL"),
+        Queue::Work(WorkQueue::Retry) => Some("RETRY_QUEUE_URL"),
+        Queue::Work(WorkQueue::Deliver) => Some("DELIVER_QUEUE_URL"),
+        Queue::DeadLetters(WorkQueue::Process) => Some("PROCESS_DEAD_LETTERS_URL"),
+        Queue::DeadLetters(WorkQueue::Retry) => Some("RETRY_DEAD_LETTERS_URL"),
+        Queue::DeadLetters(WorkQueue::Deliver) => Some("DELIVER_DEAD_LETTERS_URL"),
+        Queue::Named(_) => None,
+    }
+}
+
+/// The connection to a service whose endpoint is in a variable of its own, or where all services are.
+#[cfg(any(feature = "dynamodb", feature = "eventbridge", feature = "sqs"))]
+fn connection_at(endpoint: &'static str) -> Result<Connection, ConfigError> {
+    let credentials = Credentials::new(
+        config::required("AWS_ACCESS_KEY_ID")?,
+        config::required("AWS_SECRET_ACCESS_KEY")?,
+        config::optional("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    );
+    let endpoint = config::optional(endpoint).or_else(|| config::optional("AWS_ENDPOINT_URL"));
+    Ok(Connection::new(config::required("AWS_REGION")?, endpoint, credentials))
+}
+
+/// Webhooks to the Internet, and to the internal hosts that `WEBHOOK_ALLOWED_HOSTS` names: `notification-service,*.internal:8080`.
+///
+/// # Errors
+/// [`ConfigError`] if the list cannot be read.
+#[cfg(feature = "webhook")]
+pub fn webhooks() -> Result<crate::adapters::webhook::HttpWebhooks, ConfigError> {
+    let clock = std::sync::Arc::new(crate::adapters::system::SystemClock);
+    Ok(crate::adapters::webhook::HttpWebhooks::new(allowed_hosts()?, clock))
+}
+
+/// The internal hosts that webhooks may call.
+///
+/// # Errors
+/// [`ConfigError`] if the list cannot be read.
+pub fn allowed_hosts() -> Result<crate::domain::webhook_url::AllowedHosts, ConfigError> {
+    Ok(config::parsed("WEBHOOK_ALLOWED_HOSTS")?.unwrap_or_default())
+}
+
+/// Everything that running processors takes, as the environment says: what `process-events` and `retry-processors` share.
+#[cfg(all(feature = "dynamodb", feature = "sqs", feature = "eventbridge", feature = "webhook", feature = "http"))]
+pub struct Processing {
+    events: DynamoEvents,
+    queues: SqsQueues,
+    bus: Option<EventBridge>,
+    sender: crate::adapters::webhook::HttpWebhooks,
+    heads: crate::commands::append::KnownHeads,
+    processed: crate::commands::process_events::ProcessedStreams,
+}
+
+#[cfg(all(feature = "dynamodb", feature = "sqs", feature = "eventbridge", feature = "webhook", feature = "http"))]
+impl Processing {
+    /// The adapters that the environment describes.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if a variable is missing or cannot be read.
+    pub fn from_environment() -> Result<Self, ConfigError> {
+        Ok(Self {
+            events: dynamo_events()?,
+            queues: queues()?,
+            bus: event_bus()?,
+            sender: webhooks()?,
+            heads: crate::commands::append::KnownHeads::default(),
+            processed: crate::commands::process_events::ProcessedStreams::default(),
+        })
+    }
+
+    /// The ports on them.
+    #[must_use]
+    pub fn ports(&self) -> crate::commands::process_events::ProcessEventsPorts<'_> {
+        use crate::adapters::system::{SystemClock, SystemRandom};
+        use crate::commands::append::AppendPorts;
+        use crate::commands::process_events::ProcessEventsPorts;
+        use crate::commands::run_processor::RunProcessorPorts;
+        use crate::commands::send_webhook::SendWebhookPorts;
+        use crate::ports::event_bus::EventBus;
+        ProcessEventsPorts {
+            log: &self.events,
+            outcomes: &self.events,
+            definitions: &self.events,
+            dead_letters: &self.events,
+            run: RunProcessorPorts {
+                append: AppendPorts { log: &self.events, random: &SystemRandom, heads: &self.heads },
+                webhooks: SendWebhookPorts { sender: &self.sender, clock: &SystemClock },
+                queues: &self.queues,
+                bus: self.bus.as_ref().map(|bus| bus as &dyn EventBus),
+                write: crate::http::webhook_body::webhook_body,
+            },
+            random: &SystemRandom,
+            processed: &self.processed,
+        }
+    }
+
+    /// Opens the connection to the table before the first message needs it.
+    pub async fn warm_up(&self) {
+        self.events.warm_up().await;
+    }
 }

@@ -8,13 +8,35 @@ use serde_json::{Value, json};
 use shared::domain::access::Scope;
 use shared::http::routes::{Access, ROUTES, Route};
 
-use super::{CLIENT_ID, CREATE, KEYS, QUERY};
+use shared::domain::delivery::DeliveryState;
+use shared::domain::queue::WorkQueue;
+
+use super::dead_letters::letter;
+use super::subscriptions::{delivery, keep_delivery};
+use super::{CLIENT_ID, CREATE, KEYS, PROCESSORS, QUERY, SUBSCRIPTIONS};
 
 /// A path of the route, of something that exists.
 fn path(route: &Route) -> String {
-    route.path.replace("{event_id}", CLIENT_ID).replace("{stream_id+}", "order:1").replace("{key_id}", KEY_ID)
+    let values = [
+        ("{event_id}", CLIENT_ID),
+        ("{stream_id+}", "order:1"),
+        ("{key_id}", KEY_ID),
+        ("{subscription_id}", SUBSCRIPTION_ID),
+        ("{delivery_id}", DELIVERY_ID),
+        ("{processor_id}", PROCESSOR_ID),
+        ("{dead_letter_id}", LETTER_ID),
+    ];
+    values.iter().fold(route.path.to_owned(), |path, (name, value)| path.replace(name, value))
 }
 
+/// The name of a subscription.
+const SUBSCRIPTION_ID: &str = "s1";
+/// The name of the first delivery to it.
+const DELIVERY_ID: &str = "msg_01a20846fe00801985eb4c6f01000001e8bc163c";
+/// The name of the processor that is made second.
+const PROCESSOR_ID: &str = "85e7bb0f-1227-4575-8917-18de357e3da8";
+/// The name of a dead letter.
+const LETTER_ID: &str = "063900360000000000-0000000000000001";
 /// The name of the key that is made first.
 const KEY_ID: &str = "813a2927d43df851";
 
@@ -25,6 +47,13 @@ fn body(route: &Route) -> Value {
         "create_events" => json!([{"event_type": "a"}]),
         "query_events" => json!({}),
         "create_key" => json!({"name": "k", "scopes": ["events:read"]}),
+        "create_subscription" => json!({"event_types": ["a"]}),
+        "change_subscription" => json!({"enabled": true}),
+        "recover_deliveries" => json!({"since": "2026-11-23"}),
+        "create_processor" => json!({"processor_name": "p", "processor_type": "internal"}),
+        "test_processor" => json!({"event_id": CLIENT_ID}),
+        "redrive_dead_letters" => json!({"all": true}),
+        "rotate_secret" | "test_subscription" | "resend_delivery" => Value::Null,
         other if route.method == Method::POST => panic!("{other} has no body here"),
         _ => Value::Null,
     }
@@ -36,13 +65,24 @@ async fn send(client: &Client<'_>, route: &Route) -> Answer {
     client.send(client.request(route.method.clone(), &path(route)), body).await
 }
 
-/// A service with one event and one key to ask for.
+/// A service with one of everything that can be asked for.
 async fn app() -> TestApp {
     let app = TestApp::in_memory();
     let client = app.client().await;
     let key = client.post(KEYS, &json!({"name": "k", "scopes": ["events:read"]})).await.ok();
     assert_eq!(key["key_id"], KEY_ID);
     client.post(CREATE, &json!({"event_type": "a", "event_id": CLIENT_ID, "stream_id": "order:1"})).await.succeeds();
+    let processor = client.post(PROCESSORS, &json!({"processor_name": "p", "processor_type": "internal"})).await.ok();
+    assert_eq!(processor["processor_id"], PROCESSOR_ID);
+    let address = "https://receiver.example/hook";
+    client
+        .post(SUBSCRIPTIONS, &json!({"event_types": ["a"], "subscription_id": SUBSCRIPTION_ID, "callback_url": address}))
+        .await
+        .succeeds();
+    let delivery = delivery(SUBSCRIPTION_ID, 0, DeliveryState::Failed);
+    assert_eq!(delivery.id.as_str(), DELIVERY_ID);
+    keep_delivery(&app, &delivery).await;
+    app.app.dead_letters.park(&letter(LETTER_ID, WorkQueue::Deliver, None)).await.unwrap();
     app
 }
 

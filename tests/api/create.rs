@@ -10,7 +10,7 @@ use shared::domain::access::Scope;
 use shared::domain::category::EventCategory;
 use shared::domain::source::EventSource;
 
-use super::{CLIENT_ID, CREATE, problems, total};
+use super::{CLIENT_ID, CREATE, problems, process_everything, total};
 
 /// BR-EVT-005. BR-EVT-007.
 #[tokio::test]
@@ -234,6 +234,7 @@ async fn an_event_id_of_the_client_makes_the_event_idempotent() {
 #[tokio::test]
 async fn an_event_id_with_another_body_is_a_conflict_and_changes_nothing() {
     let app = TestApp::in_memory();
+    process_everything(&app).await;
     let client = app.client().await;
     let first = client.post(CREATE, &json!({"event_type": "a", "event_id": CLIENT_ID})).await;
     first.succeeds();
@@ -447,6 +448,7 @@ async fn a_request_id_comes_back() {
 async fn an_id_that_was_made_here_is_not_given_to_another_event() {
     let store = Store::open().await;
     for app in [TestApp::in_memory(), TestApp::on(&store)] {
+        process_everything(&app).await;
         let client = app.client().await;
         for event in [json!({"event_type": "a", "user_id": "u"}), json!({"event_type": "a"})] {
             let made = client.post(CREATE, &event).await.ok();

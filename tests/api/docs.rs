@@ -9,7 +9,12 @@ use serde_json::{Value, json};
 use shared::http::problem::ProblemKind;
 use shared::http::routes::{Access, ROUTES};
 
-use super::{BATCH, CLIENT_ID, CREATE, KEYS, QUERY, STATISTICS};
+use shared::domain::delivery::DeliveryState;
+use shared::domain::queue::WorkQueue;
+
+use super::dead_letters::letter;
+use super::subscriptions::{delivery, keep_delivery};
+use super::{BATCH, CLIENT_ID, CREATE, DEAD_LETTERS, KEYS, PROCESSORS, QUERY, STATISTICS, SUBSCRIPTIONS};
 
 async fn document() -> Value {
     TestApp::in_memory().anybody().get("/openapi.json").await.ok()
@@ -58,6 +63,9 @@ async fn the_document_has_every_route_and_no_other() {
     assert_eq!(described, routes);
 }
 
+/// What needs no body, though its method has one.
+const WITHOUT_BODY: [&str; 2] = ["test_subscription", "resend_delivery"];
+
 #[tokio::test]
 async fn every_operation_says_what_it_takes_and_answers() {
     let document = document().await;
@@ -68,7 +76,8 @@ async fn every_operation_says_what_it_takes_and_answers() {
         assert_eq!((&operation["operationId"], &operation["summary"]), (&json!(route.operation_id), &json!(route.summary)));
         let responses = operation["responses"].as_object().unwrap();
         assert!(responses.contains_key("200") && !responses.contains_key("201"), "{}", route.path);
-        assert_eq!(operation["requestBody"].is_object(), route.method == Method::POST, "{}", route.path);
+        let takes_body = matches!(route.method, Method::POST | Method::PATCH) && !WITHOUT_BODY.contains(&route.operation_id);
+        assert_eq!(operation["requestBody"].is_object(), takes_body, "{}", route.path);
         match route.access {
             Access::Public => assert!(operation["security"].as_array().is_none_or(Vec::is_empty), "{}", route.path),
             Access::Scope(_) => {
@@ -76,11 +85,12 @@ async fn every_operation_says_what_it_takes_and_answers() {
                 assert!(responses.contains_key("401") && responses.contains_key("403"), "{}", route.path);
             }
         }
-        let named = route.path.split_once('{').map(|(_, rest)| rest.trim_end_matches(['+', '}']));
+        let named: Vec<&str> =
+            route.path.split('/').filter_map(|segment| segment.strip_prefix('{')).map(|name| name.trim_end_matches(['+', '}'])).collect();
         let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
         let in_path: Vec<&str> =
             parameters.iter().filter(|parameter| parameter["in"] == "path").map(|parameter| parameter["name"].as_str().unwrap()).collect();
-        assert_eq!(in_path, named.into_iter().collect::<Vec<_>>(), "{}", route.path);
+        assert_eq!(in_path, named, "{}", route.path);
     }
 }
 
@@ -119,6 +129,17 @@ async fn answers_have_the_members_that_the_document_says() {
     let event = json!({"event_type": "a", "event_id": CLIENT_ID, "user_id": "u", "stream_id": "order:1"});
     let key = client.post(KEYS, &json!({"name": "k", "scopes": ["events:read"]})).await.ok();
     let revoke = format!("{KEYS}/{}", key["key_id"].as_str().unwrap());
+    let processor =
+        json!({"processor_name": "p", "processor_type": "transform", "filters": {"event_type": "a"}, "config": {"event_type": "b"}});
+    let processor = client.post(PROCESSORS, &processor).await;
+    let processor_path = format!("{PROCESSORS}/{}", processor.ok()["processor_id"].as_str().unwrap());
+    let subscription = json!({"event_types": ["a"], "subscription_id": "s", "callback_url": "https://receiver.example/hook"});
+    let subscription = client.post(SUBSCRIPTIONS, &subscription).await;
+    let delivery = delivery("s", 0, DeliveryState::Failed);
+    keep_delivery(&app, &delivery).await;
+    app.app.dead_letters.park(&letter("1", WorkQueue::Deliver, None)).await.unwrap();
+    let [id, letters] = ["/api/v1/events/subscriptions/{subscription_id}", DEAD_LETTERS];
+    let of_subscription = |path: &str| format!("{SUBSCRIPTIONS}/s{path}");
     for (path, method, answer) in [
         (CREATE, "post", client.post(CREATE, &event).await),
         (BATCH, "post", client.post(BATCH, &json!([event])).await),
@@ -129,6 +150,37 @@ async fn answers_have_the_members_that_the_document_says() {
         (KEYS, "post", client.post(KEYS, &json!({"name": "k", "scopes": ["events:read"]})).await),
         (KEYS, "get", client.get(KEYS).await),
         ("/api/v1/keys/{key_id}", "delete", client.delete(&revoke).await),
+        (SUBSCRIPTIONS, "post", subscription),
+        (SUBSCRIPTIONS, "get", client.get(SUBSCRIPTIONS).await),
+        (id, "patch", client.patch(&of_subscription(""), &json!({})).await),
+        (&format!("{id}/deliveries"), "get", client.get(&of_subscription("/deliveries")).await),
+        (&format!("{id}/recover"), "post", client.post(&of_subscription("/recover"), &json!({"since": 0, "dry_run": true})).await),
+        (
+            &format!("{id}/deliveries/{{delivery_id}}/resend"),
+            "post",
+            client.post(&of_subscription(&format!("/deliveries/{}/resend", delivery.id)), &json!({})).await,
+        ),
+        (&format!("{id}/test"), "post", client.post(&of_subscription("/test"), &json!({})).await),
+        (&format!("{id}/rotate-secret"), "post", client.post(&of_subscription("/rotate-secret"), &json!({})).await),
+        (id, "delete", client.delete(&of_subscription("")).await),
+        (PROCESSORS, "post", processor),
+        (PROCESSORS, "get", client.get(PROCESSORS).await),
+        ("/api/v1/events/processors/{processor_id}", "get", client.get(&processor_path).await),
+        (
+            "/api/v1/events/processors/{processor_id}/test",
+            "post",
+            client.post(&format!("{processor_path}/test"), &json!({"event_id": CLIENT_ID})).await,
+        ),
+        ("/api/v1/events/processors/{processor_id}/toggle", "put", client.put(&format!("{processor_path}/toggle")).await),
+        ("/api/v1/events/processors/{processor_id}", "delete", client.delete(&processor_path).await),
+        (letters, "get", client.get(DEAD_LETTERS).await),
+        (
+            &format!("{letters}/redrive"),
+            "post",
+            client.post(&format!("{DEAD_LETTERS}/redrive"), &json!({"all": true, "dry_run": true})).await,
+        ),
+        (&format!("{letters}/{{dead_letter_id}}"), "delete", client.delete(&format!("{DEAD_LETTERS}/1")).await),
+        ("/api/v1/events/{event_id}/results", "get", client.get(&format!("/api/v1/events/{CLIENT_ID}/results")).await),
         ("/health", "get", client.get("/health").await),
         ("/api/v1/events/health", "get", client.get("/api/v1/events/health").await),
     ] {

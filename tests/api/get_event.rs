@@ -4,10 +4,10 @@ use event_service_tests::app::TestApp;
 use insta::assert_snapshot;
 use lambda_http::Body;
 use lambda_http::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::domain::access::Scope;
 
-use super::{BATCH, CLIENT_ID, CREATE};
+use super::{BATCH, CLIENT_ID, CREATE, PROCESSORS, process_everything};
 
 fn path(id: &str) -> String {
     format!("/api/v1/events/{id}")
@@ -17,6 +17,7 @@ fn path(id: &str) -> String {
 #[tokio::test]
 async fn an_event_is_found_right_after_it_was_created() {
     let app = TestApp::in_memory();
+    process_everything(&app).await;
     let client = app.client().await;
     for event in [
         json!({"event_type": "a", "stream_id": "order:1", "organization_id": "org_1"}),
@@ -32,6 +33,7 @@ async fn an_event_is_found_right_after_it_was_created() {
 #[tokio::test]
 async fn every_event_of_a_batch_is_found() {
     let app = TestApp::in_memory();
+    process_everything(&app).await;
     let client = app.client().await;
     let events = client
         .post(BATCH, &json!([{"event_type": "a"}, {"event_type": "b", "user_id": "u"}, {"event_type": "c", "user_id": "u"}]))
@@ -40,6 +42,28 @@ async fn every_event_of_a_batch_is_found() {
     for event in events.as_array().unwrap() {
         assert_eq!(client.get(&path(event["event_id"].as_str().unwrap())).await.ok(), *event);
     }
+}
+
+/// BR-EVT-007.
+#[tokio::test]
+async fn an_event_is_pending_only_if_a_processor_is_given_it() {
+    let app = TestApp::in_memory();
+    let client = app.client().await;
+    let shown = async |event_type: &str| {
+        let created = client.post(CREATE, &json!({"event_type": event_type})).await.ok();
+        assert_eq!(created["status"], "pending", "nothing has been done with it");
+        client.get(&path(created["event_id"].as_str().unwrap())).await.ok()
+    };
+    let before = shown("order.placed").await;
+    let nothing_done = json!(["processed", [], null, null, 0]);
+    let fields =
+        |event: &Value| json!([event["status"], event["processors"], event["processed_at"], event["error_message"], event["retry_count"]]);
+    assert_eq!(fields(&before), nothing_done, "there is nothing to do");
+    let processor = json!({"processor_name": "p", "processor_type": "internal", "filters": {"event_type": "order.placed"}});
+    client.post(PROCESSORS, &processor).await.succeeds();
+    assert_eq!(fields(&shown("order.placed").await), json!(["pending", [], null, null, 0]));
+    assert_eq!(fields(&shown("order.paid").await), nothing_done);
+    assert_eq!(client.get(&path(before["event_id"].as_str().unwrap())).await.ok(), before, "it came before the processor");
 }
 
 #[tokio::test]
@@ -108,6 +132,7 @@ async fn head_gives_the_headers_of_get() {
 #[tokio::test]
 async fn events_are_not_changed_or_deleted() {
     let app = TestApp::in_memory();
+    process_everything(&app).await;
     let client = app.client().await;
     let created = client.post(CREATE, &json!({"event_type": "a", "event_id": CLIENT_ID})).await;
     for method in [Method::PUT, Method::PATCH, Method::DELETE, Method::POST] {

@@ -15,22 +15,39 @@ use serde_json::{Value, json};
 use shared::domain::access::{ApiKey, KeyDigest, Scope};
 use shared::domain::claim::{Claim, ClaimKey, Fence, Slot};
 use shared::domain::commit::Commit;
+use shared::domain::dead_letter::{DeadLetter, DeadLetterFilter, DeadLetterId};
+use shared::domain::definitions::Definitions;
 use shared::domain::event_id::EventId;
-use shared::domain::identifiers::OrganizationId;
+use shared::domain::identifiers::{OrganizationId, SubscriptionId};
+use shared::domain::processor::Processor;
 use shared::domain::query::{EventPage, EventQuery, ObservedEvent};
 use shared::domain::statistics::{Statistics, StatisticsScope};
 use shared::domain::stream_id::StreamKey;
+use shared::domain::subscription::Subscription;
 use shared::domain::timestamp::Timestamp;
 use shared::domain::version::Version;
+use shared::http::request::MAX_DEFINITION_BYTES;
 use shared::http::routes::ROUTES;
 use shared::ports::commit_log::{CommitLog, Put};
+use shared::ports::dead_letters::DeadLetters;
+use shared::ports::definition_store::{DefinitionStore, Freshness};
 use shared::ports::event_reader::{EventReader, StreamRequest, StreamSlice};
 use shared::ports::key_store::KeyStore;
+use shared::ports::revision::Revision;
 use shared::ports::store_error::StoreError;
 
-use super::{BATCH, CLIENT_ID, CREATE, KEYS, QUERY, STATISTICS, total};
+use super::{BATCH, CLIENT_ID, CREATE, KEYS, PROCESSORS, QUERY, STATISTICS, SUBSCRIPTIONS, process_everything, total};
 
 const POSTED: [&str; 4] = [CREATE, BATCH, QUERY, KEYS];
+
+/// Routes that take less.
+const DEFINED: [&str; 5] = [
+    SUBSCRIPTIONS,
+    PROCESSORS,
+    "/api/v1/events/subscriptions/s/recover",
+    "/api/v1/events/processors/p/test",
+    "/api/v1/events/dead-letters/redrive",
+];
 
 /// Words that only the inside knows.
 const INSIDE: [&str; 10] =
@@ -107,10 +124,11 @@ async fn a_body_that_is_no_json_to_keep_is_invalid_on_every_route_and_stores_not
     let app = app().await;
     let client = app.client().await;
     for (what, body) in bad_bodies() {
-        for path in POSTED {
+        for path in POSTED.into_iter().chain(DEFINED) {
             let answer = client.post_text(path, body.clone()).await;
             is_civil(&answer, &format!("{what} to {path}"));
-            assert_eq!(answer.status, 422, "{what} to {path}\n{answer}");
+            let is_large = DEFINED.contains(&path) && body.len() > MAX_DEFINITION_BYTES;
+            assert_eq!(answer.status, if is_large { 413 } else { 422 }, "{what} to {path}\n{answer}");
             assert!(answer.text.len() < 2_000, "{what}: the answer is short");
         }
     }
@@ -120,6 +138,7 @@ async fn a_body_that_is_no_json_to_keep_is_invalid_on_every_route_and_stores_not
 #[tokio::test]
 async fn what_is_unusual_but_json_is_kept() {
     let app = app().await;
+    process_everything(&app).await;
     let client = app.client().await;
     for data in [
         r#"{"s":"\u0000"}"#,
@@ -144,7 +163,7 @@ async fn what_is_unusual_but_json_is_kept() {
 async fn a_body_of_ten_megabytes_is_too_large_on_every_route() {
     let app = app().await;
     let client = app.client().await;
-    for path in POSTED {
+    for path in POSTED.into_iter().chain(DEFINED) {
         for body in [vec![b'['; 10_000_000], vec![0xff; 10_000_000]] {
             let answer = client.post_text(path, body).await;
             assert_eq!(answer.status, 413, "{path}");
@@ -459,6 +478,10 @@ impl CommitLog for Broken {
         Err(self.0())
     }
 
+    async fn commit_holding(&self, _: &StreamKey, _: Version) -> Result<Option<Commit>, StoreError> {
+        Err(self.0())
+    }
+
     async fn is_placed(&self, _: EventId, _: Option<&OrganizationId>) -> Result<bool, StoreError> {
         Err(self.0())
     }
@@ -518,6 +541,45 @@ impl KeyStore for Broken {
     }
 }
 
+#[async_trait]
+impl DefinitionStore for Broken {
+    async fn definitions(&self, _: Freshness) -> Result<Arc<Definitions>, StoreError> {
+        Err(self.0())
+    }
+
+    async fn save_processor(&self, _: &Processor, _: Revision) -> Result<bool, StoreError> {
+        Err(self.0())
+    }
+
+    async fn save_subscription(&self, _: &Subscription, _: Revision) -> Result<bool, StoreError> {
+        Err(self.0())
+    }
+
+    async fn remove_subscription(&self, _: &SubscriptionId, _: Revision) -> Result<bool, StoreError> {
+        Err(self.0())
+    }
+}
+
+#[async_trait]
+impl DeadLetters for Broken {
+    async fn park(&self, _: &DeadLetter) -> Result<(), StoreError> {
+        Err(self.0())
+    }
+
+    async fn letters(
+        &self,
+        _: &DeadLetterFilter,
+        _: Option<&DeadLetterId>,
+        _: usize,
+    ) -> Result<(Vec<DeadLetter>, Option<DeadLetterId>), StoreError> {
+        Err(self.0())
+    }
+
+    async fn remove_letter(&self, _: &DeadLetterId) -> Result<(), StoreError> {
+        Err(self.0())
+    }
+}
+
 /// Each route that needs the store.
 async fn everything(client: &Client<'_>) -> Vec<Answer> {
     let mut answers = vec![
@@ -526,8 +588,33 @@ async fn everything(client: &Client<'_>) -> Vec<Answer> {
         client.post(QUERY, &json!({})).await,
         client.post(KEYS, &json!({"name": "k", "scopes": ["admin"]})).await,
         client.delete(&format!("{KEYS}/0")).await,
+        client.post(SUBSCRIPTIONS, &json!({"event_types": ["a"]})).await,
+        client.patch(&format!("{SUBSCRIPTIONS}/s"), &json!({})).await,
+        client.delete(&format!("{SUBSCRIPTIONS}/s")).await,
+        client.post(&format!("{SUBSCRIPTIONS}/s/test"), &json!({})).await,
+        client.post(&format!("{SUBSCRIPTIONS}/s/rotate-secret"), &json!({})).await,
+        client.post(&format!("{SUBSCRIPTIONS}/s/recover"), &json!({"since": 0})).await,
+        client.post(&format!("{SUBSCRIPTIONS}/s/deliveries/msg_{}/resend", "0".repeat(40)), &json!({})).await,
+        client.post(PROCESSORS, &json!({"processor_name": "p", "processor_type": "internal"})).await,
+        client.put(&format!("{PROCESSORS}/p/toggle")).await,
+        client.post(&format!("{PROCESSORS}/p/test"), &json!({"event_id": CLIENT_ID})).await,
+        client.delete(&format!("{PROCESSORS}/p")).await,
+        client.post("/api/v1/events/dead-letters/redrive", &json!({"all": true})).await,
+        client.delete("/api/v1/events/dead-letters/x").await,
     ];
-    for path in [STATISTICS, KEYS, "/api/v1/events/stream/order:1", &format!("/api/v1/events/{CLIENT_ID}")] {
+    for path in [
+        STATISTICS,
+        KEYS,
+        SUBSCRIPTIONS,
+        PROCESSORS,
+        "/api/v1/events/dead-letters",
+        "/api/v1/events/subscriptions/s",
+        "/api/v1/events/subscriptions/s/deliveries",
+        "/api/v1/events/processors/p",
+        "/api/v1/events/stream/order:1",
+        &format!("/api/v1/events/{CLIENT_ID}"),
+        &format!("/api/v1/events/{CLIENT_ID}/results"),
+    ] {
         answers.push(client.get(path).await);
     }
     answers
@@ -537,13 +624,15 @@ async fn everything(client: &Client<'_>) -> Vec<Answer> {
 async fn a_store_that_fails_is_a_5xx_that_tells_nothing_of_the_inside() {
     for (error, status, retry) in [(unavailable as fn() -> StoreError, 503, Some("1")), (corrupt, 500, None)] {
         let mut app = TestApp::in_memory();
-        app.app.log = Arc::new(Broken(error));
-        app.app.events = Arc::new(Broken(error));
+        app.app_mut().log = Arc::new(Broken(error));
+        app.app_mut().events = Arc::new(Broken(error));
+        app.app_mut().definitions = Arc::new(Broken(error));
+        app.app_mut().dead_letters = Arc::new(Broken(error));
         let key = app.client().await;
         // The key is remembered, and then its store is gone too.
         key.get(KEYS).await.succeeds();
         let secret = key.request(Method::GET, "/").headers_ref().unwrap()["x-api-key"].to_str().unwrap().to_owned();
-        app.app.keys = Arc::new(Broken(error));
+        app.app_mut().keys = Arc::new(Broken(error));
         for answer in everything(&app.client_that_presents("x-api-key", &secret)).await {
             assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (status, retry), "{answer}");
             assert!(!answer.text.contains("fire") && !answer.text.contains("arn:"), "{answer}");
@@ -555,10 +644,10 @@ async fn a_store_that_fails_is_a_5xx_that_tells_nothing_of_the_inside() {
 async fn a_store_that_fails_is_told_once_by_each_kind() {
     let mut app = TestApp::in_memory();
     let secret = app.client().await.request(Method::GET, "/").headers_ref().unwrap()["x-api-key"].to_str().unwrap().to_owned();
-    app.app.events = Arc::new(Broken(unavailable));
+    app.app_mut().events = Arc::new(Broken(unavailable));
     let unavailable = app.client_that_presents("x-api-key", &secret).get(STATISTICS).await;
     let unhealthy = app.anybody().get("/health").await;
-    app.app.events = Arc::new(Broken(corrupt));
+    app.app_mut().events = Arc::new(Broken(corrupt));
     let corrupt = app.client_that_presents("x-api-key", &secret).get(STATISTICS).await;
     assert_snapshot!(format!("{unavailable}\n\n{corrupt}\n\n{}", unhealthy.to_string().replace(env!("CARGO_PKG_VERSION"), "[version]")));
 }
@@ -566,7 +655,7 @@ async fn a_store_that_fails_is_told_once_by_each_kind() {
 #[tokio::test]
 async fn a_credential_that_cannot_be_checked_is_no_401() {
     let mut app = TestApp::in_memory();
-    app.app.keys = Arc::new(Broken(unavailable));
+    app.app_mut().keys = Arc::new(Broken(unavailable));
     assert_snapshot!(app.client_that_presents("x-api-key", "evk_00").get(STATISTICS).await);
     app.anybody().get("/health").await.succeeds();
     assert_eq!(app.client_that_presents("authorization", "Bearer a.b.c").get(STATISTICS).await.status, 401, "it is no key");

@@ -6,20 +6,24 @@
 mod batch;
 mod conventions;
 mod create;
+mod dead_letters;
 mod docs;
 mod get_event;
 mod health;
 mod hostile;
 mod keys;
+mod processors;
 mod query;
+mod results;
 mod samples;
 mod scenarios;
 mod statistics;
 mod stream;
+mod subscriptions;
 mod tenancy;
 mod tokens;
 
-use event_service_tests::app::{Answer, Client};
+use event_service_tests::app::{Answer, Client, TestApp};
 use serde_json::{Value, json};
 
 const CREATE: &str = "/api/v1/events/create";
@@ -27,12 +31,21 @@ const BATCH: &str = "/api/v1/events/batch";
 const QUERY: &str = "/api/v1/events/query";
 const STATISTICS: &str = "/api/v1/events/statistics";
 const KEYS: &str = "/api/v1/keys";
+const SUBSCRIPTIONS: &str = "/api/v1/events/subscriptions";
+const PROCESSORS: &str = "/api/v1/events/processors";
+const DEAD_LETTERS: &str = "/api/v1/events/dead-letters";
 
 /// An id as clients make them.
 const CLIENT_ID: &str = "0190f3a1-7e1b-7c3d-8e4f-5a6b7c8d9e0f";
 
 /// Another one.
 const OTHER_ID: &str = "0190f3a1-7e1b-7c3d-8e4f-5a6b7c8d9e10";
+
+/// Makes a processor that is given every event from now on. They are pending, as long as nobody runs it.
+async fn process_everything(app: &TestApp) {
+    let processor = json!({"processor_name": "everything", "processor_type": "internal"});
+    app.client().await.post(PROCESSORS, &processor).await.succeeds();
+}
 
 /// How many events there are that the client may see.
 async fn total(client: &Client<'_>) -> u64 {

@@ -1,34 +1,47 @@
 //! Every file in `events/` is fed to its function, and every function has some.
 //!
-//! They are what AWS sends: requests of an HTTP API (payload format 2.0), of its authorizer, and
-//! batches of the table's stream.
+//! They are what AWS sends: requests of an HTTP API (payload format 2.0) and of its authorizer, batches of
+//! the table's stream and of queues, and the schedule.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use event_service_tests::app::{Answer, TestApp};
 use insta::assert_snapshot;
 use lambda_http::{Body, Request, Response};
 use lambda_runtime::{Context, LambdaEvent};
+use local::background::Background;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use shared::adapters::memory::MemoryCounters;
+use shared::adapters::memory::{MemoryBus, MemoryCounters, MemoryEvents};
 use shared::commands::append::AppendPorts;
+use shared::commands::count_events::CountEventsPorts;
 use shared::commands::manage_keys::ManageKeysPorts;
 use shared::commands::record_events::RecordEventsPorts;
 use shared::domain::access::{ApiKey, ApiKeySecret, Scope};
 use shared::domain::counters::{CounterKey, CounterScope, Period};
+use shared::domain::delivery::DeliveryState;
+use shared::domain::queue::WorkQueue;
 use shared::ports::counter_store::CounterStore as _;
 use shared::queries::check_access::CheckAccessPorts;
 use shared::queries::read_events::ReadEventsPorts;
 
-use super::{BATCH, CLIENT_ID};
+use super::dead_letters::letter;
+use super::subscriptions::{delivery, keep_delivery};
+use super::{BATCH, CLIENT_ID, PROCESSORS, SUBSCRIPTIONS};
 
 /// The one function that is no Lambda function: it runs the others.
 const LOCAL: &str = "local";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The names of the folders in `events/`.
+fn sampled() -> BTreeSet<String> {
+    names(&root().join("events")).into_iter().filter(|name| root().join("events").join(name).is_dir()).collect()
 }
 
 /// The names of what is in a folder.
@@ -49,14 +62,21 @@ fn samples(function: &str) -> Vec<(String, String)> {
     names(&folder).into_iter().map(|name| (name.clone(), fs::read_to_string(folder.join(name)).unwrap())).collect()
 }
 
-/// A service with the events and the key that the samples speak of.
+/// A service with all that the samples speak of.
 async fn app() -> TestApp {
     let app = TestApp::in_memory();
     let events = json!([
         {"event_type": "order.placed", "event_category": "order", "user_id": "user_12345", "stream_id": "order:42", "event_id": CLIENT_ID},
         {"event_type": "order.paid", "event_category": "order", "user_id": "user_12345", "stream_id": "order:42"},
     ]);
-    app.client().await.post(BATCH, &events).await.succeeds();
+    let client = app.client().await;
+    let subscription = json!({"subscription_id": "mailer", "event_types": ["order.*"], "callback_url": "https://mailer.example/hook"});
+    client.post(SUBSCRIPTIONS, &subscription).await.succeeds();
+    keep_delivery(&app, &delivery("mailer", 0, DeliveryState::Failed)).await;
+    client.post(PROCESSORS, &json!({"processor_name": "log", "processor_type": "internal", "enabled": false})).await.succeeds();
+    app.app.dead_letters.park(&letter("063900360000000000-0000000000000001", WorkQueue::Deliver, None)).await.unwrap();
+    app.random.seed(1);
+    client.post(BATCH, &events).await.succeeds();
     let secret = ApiKeySecret::from_random([0; 32]);
     let key = ApiKey {
         digest: secret.digest(),
@@ -72,6 +92,7 @@ async fn app() -> TestApp {
 
 /// What a function answers to a sample; nothing if there is no such function here.
 async fn answer(app: &TestApp, function: &str, sample: &str) -> Option<String> {
+    let background = background(app);
     let (app, random) = (&app.app, &*app.random);
     match function {
         "record-events" => {
@@ -86,14 +107,40 @@ async fn answer(app: &TestApp, function: &str, sample: &str) -> Option<String> {
             let ports = ManageKeysPorts { keys: &*app.keys, clock: &*app.clock, random };
             Some(shown(manage_keys::handle(&ports, request(sample)).await))
         }
+        "manage-subscriptions" => Some(shown(manage_subscriptions::handle(&app.subscriptions(), request(sample)).await)),
+        "manage-processors" => Some(shown(manage_processors::handle(&app.processors(), request(sample)).await)),
+        "manage-dead-letters" => Some(shown(manage_dead_letters::handle(&app.letters(), request(sample)).await)),
         "authorize" => {
             let ports = CheckAccessPorts { keys: &*app.keys, tokens: None, clock: &*app.clock, cache: &app.cache };
             let verdict = authorize::handle(&ports, serde_json::from_str(sample).unwrap()).await;
             Some(format!("{:#}", serde_json::to_value(verdict).unwrap()))
         }
         "count-events" => Some(counted(sample).await),
+        "dispatch-events" | "process-events" | "retry-processors" | "deliver-webhooks" | "sweep" => {
+            Some(worked(background, function, sample).await)
+        }
         _ => None,
     }
+}
+
+/// The functions behind the answers, with a bus and outcomes of their own.
+fn background(app: &TestApp) -> Background {
+    Background::new(app.app.clone(), Arc::new(MemoryEvents::default()), app.queues.clone(), Arc::new(MemoryBus::default()))
+}
+
+/// What a function that nobody asks answers to Lambda.
+async fn worked(background: Background, function: &str, sample: &str) -> String {
+    fn event<T: DeserializeOwned>(sample: &str) -> LambdaEvent<T> {
+        LambdaEvent::new(serde_json::from_str(sample).unwrap(), Context::default())
+    }
+    let answer = match function {
+        "dispatch-events" => dispatch_events::handle(&background.dispatching(), event(sample)).await,
+        "process-events" => process_events::handle(&background.processing(), event(sample)).await,
+        "retry-processors" => retry_processors::handle(&background.processing(), event(sample)).await,
+        "deliver-webhooks" => deliver_webhooks::handle(&background.delivering(), event(sample)).await,
+        _ => sweep::handle(&background.sweeping(), event(sample)).await,
+    };
+    format!("{:#}", answer.unwrap())
 }
 
 fn request(sample: &str) -> Request {
@@ -110,7 +157,8 @@ fn shown(response: Response<Body>) -> String {
 async fn counted(sample: &str) -> String {
     let counters = MemoryCounters::default();
     let event = LambdaEvent::new(serde_json::from_str(sample).unwrap(), Context::default());
-    let answer = count_events::handle(&counters, event).await.unwrap();
+    let ports = CountEventsPorts { counters: &counters, definitions: &MemoryEvents::default() };
+    let answer = count_events::handle(&ports, event).await.unwrap();
     let mut lines = vec![format!("{answer:#}\n")];
     for scope in [CounterScope::All, CounterScope::Organization("org_1".parse().unwrap())] {
         let (tally, _) = counters.tally(&CounterKey { scope: scope.clone(), period: Period::Total }).await.unwrap();
@@ -125,7 +173,7 @@ async fn counted(sample: &str) -> String {
 
 #[tokio::test]
 async fn every_sample_is_answered_by_its_function() {
-    for function in names(&root().join("events")) {
+    for function in sampled() {
         for (name, sample) in samples(&function) {
             let app = app().await;
             let answer = answer(&app, &function, &sample).await.unwrap_or_else(|| panic!("events/{function} belongs to no function"));
@@ -137,7 +185,7 @@ async fn every_sample_is_answered_by_its_function() {
 
 #[test]
 fn every_function_has_samples_and_every_sample_a_function() {
-    assert_eq!(names(&root().join("events")), functions());
+    assert_eq!(sampled(), functions());
     for function in functions() {
         assert!(!samples(&function).is_empty(), "events/{function} has no samples");
     }
@@ -145,7 +193,9 @@ fn every_function_has_samples_and_every_sample_a_function() {
 
 #[test]
 fn every_sample_of_a_request_fits_what_api_gateway_sends() {
-    for function in ["record-events", "read-events", "manage-keys", "authorize"] {
+    for function in
+        ["record-events", "read-events", "manage-keys", "manage-subscriptions", "manage-processors", "manage-dead-letters", "authorize"]
+    {
         for (name, sample) in samples(function) {
             let sample: Value = serde_json::from_str(&sample).unwrap();
             assert_eq!(sample["version"], "2.0", "{function}/{name}");

@@ -6,13 +6,14 @@ use event_service_tests::app::{Client, TestApp};
 use serde_json::{Value, json};
 use shared::domain::access::Scope;
 
-use super::{BATCH, CREATE, QUERY, STATISTICS, types};
+use super::{BATCH, CREATE, QUERY, STATISTICS, process_everything, types};
 
 /// Scenario 2: an order service records that an order was placed.
 #[tokio::test]
 async fn a_placed_order_is_recorded_once_and_read_back_in_every_way() {
     let store = Store::open().await;
     let app = TestApp::on(&store);
+    process_everything(&app).await;
     let service = app.client_with(&[Scope::Write], Some("shop")).await;
     let auditor = app.client_with(&[Scope::Read], Some("shop")).await;
     let order = json!({
@@ -119,7 +120,7 @@ async fn the_orders_of_a_week_are_read_with_their_exact_number_and_revenue() {
 
     let statistics = client.get(STATISTICS).await.ok();
     assert_eq!(
-        json!([statistics["total_events"], statistics["events_by_type"], statistics["pending_events"], statistics["error_rate"]]),
+        json!([statistics["total_events"], statistics["events_by_type"], statistics["processed_events"], statistics["error_rate"]]),
         json!([count + count / 4 + 1, {"order.placed": count + 1, "page.viewed": count / 4}, count + count / 4 + 1, 0.0])
     );
     let one = client.post(QUERY, &json!({"event_type": "order.placed", "data": {"order_id": "400"}})).await.ok();
@@ -137,6 +138,7 @@ async fn both_adapters_give_the_same_answers() {
         let mut seen = Vec::new();
         for (path, body) in [
             (CREATE, json!({"event_type": "a", "user_id": "u", "data": {"n": 1}, "timestamp": "2026-11-20"})),
+            (super::PROCESSORS, json!({"processor_name": "p", "processor_type": "internal", "filters": {"event_type": "d"}})),
             (CREATE, json!({"event_type": "b", "event_id": super::CLIENT_ID})),
             (CREATE, json!({"event_type": "c", "event_id": super::CLIENT_ID})),
             (BATCH, json!([{"event_type": "a", "user_id": "u"}, {"event_type": "d", "organization_id": "o", "session_id": "s"}])),
@@ -150,6 +152,8 @@ async fn both_adapters_give_the_same_answers() {
             json!({"data": {"n": 1}}),
             json!({}),
             json!({"organization_id": "o", "status": "pending"}),
+            json!({"status": "processed"}),
+            json!({"status": "failed"}),
             json!({"session_id": "s", "start_time": "2026-11-23"}),
         ] {
             seen.push(client.post(QUERY, &query).await);

@@ -7,7 +7,7 @@ use lambda_http::http::Method;
 use serde_json::{Value, json};
 use shared::domain::access::Scope;
 
-use super::{BATCH, CREATE, problems, types};
+use super::{BATCH, CREATE, problems, process_everything, types};
 
 const ORDER: &str = "/api/v1/events/stream/order:1";
 
@@ -156,6 +156,7 @@ async fn each_organization_has_its_own_stream_of_a_name() {
 #[tokio::test]
 async fn an_event_of_nobody_has_a_stream_of_its_own() {
     let app = TestApp::in_memory();
+    process_everything(&app).await;
     let client = app.client().await;
     let event = client.post(CREATE, &json!({"event_type": "a"})).await.ok();
     let stream = client.get(&format!("/api/v1/events/stream/{}", event["stream_id"].as_str().unwrap())).await.ok();

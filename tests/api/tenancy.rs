@@ -17,7 +17,13 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
-use super::{BATCH, CREATE, KEYS, QUERY, STATISTICS};
+use shared::domain::dead_letter::DeadLetter;
+use shared::domain::delivery::DeliveryState;
+use shared::domain::queue::WorkQueue;
+
+use super::dead_letters::letter;
+use super::subscriptions::{delivery, keep_delivery, messages};
+use super::{BATCH, CREATE, DEAD_LETTERS, KEYS, PROCESSORS, QUERY, STATISTICS, SUBSCRIPTIONS};
 
 const ORGANIZATIONS: [&str; 2] = ["org_a", "org_b"];
 
@@ -228,7 +234,7 @@ impl Sent {
                         "event_type" => json!(format!("type.{value}")),
                         "user_id" => json!(format!("user {value}")),
                         "data" => json!({"n": value}),
-                        "status" => json!("pending"),
+                        "status" => json!(["processed", "pending"][usize::from(*value) % 2]),
                         _ => json!(ORGANIZATIONS[usize::from(*value) % 2]),
                     };
                 }
@@ -436,8 +442,9 @@ async fn ids_keys_and_streams_of_one_organization_never_meet_those_of_another() 
     }
 }
 
-/// What is asked, by method and path, with the body; `{id}` is an event of the other organization.
-const ASKED: [(&str, &str, &str, u16); 11] = [
+/// What is asked, by method and path, with the body; `{id}`, `{key}`, `{subscription}`, `{delivery}`, `{processor}` and `{letter}` are the
+/// other organization's.
+const ASKED: [(&str, &str, &str, u16); 35] = [
     ("GET", "/api/v1/events/{id}", "", 404),
     ("POST", "/api/v1/events/create", r#"{"event_type":"x","organization_id":"org_b"}"#, 403),
     ("POST", "/api/v1/events/batch", r#"[{"event_type":"x"},{"event_type":"x","organization_id":"org_b"}]"#, 403),
@@ -449,6 +456,30 @@ const ASKED: [(&str, &str, &str, u16); 11] = [
     ("GET", "/api/v1/events/stream/order:1", "", 200),
     ("POST", "/api/v1/keys", r#"{"name":"k","scopes":["admin"],"organization_id":"org_b"}"#, 403),
     ("DELETE", "/api/v1/keys/{key}", "", 404),
+    ("GET", "/api/v1/events/{id}/results", "", 404),
+    ("GET", SUBSCRIPTIONS, "", 200),
+    ("POST", SUBSCRIPTIONS, r#"{"event_types":["*"],"organization_id":"org_b"}"#, 403),
+    ("POST", SUBSCRIPTIONS, r#"{"event_types":["*"],"subscription_id":"{subscription}"}"#, 409),
+    ("GET", "/api/v1/events/subscriptions/{subscription}", "", 404),
+    ("PATCH", "/api/v1/events/subscriptions/{subscription}", r#"{"enabled":false}"#, 404),
+    ("DELETE", "/api/v1/events/subscriptions/{subscription}", "", 404),
+    ("POST", "/api/v1/events/subscriptions/{subscription}/rotate-secret", "", 404),
+    ("POST", "/api/v1/events/subscriptions/{subscription}/test", "", 404),
+    ("GET", "/api/v1/events/subscriptions/{subscription}/deliveries", "", 404),
+    ("POST", "/api/v1/events/subscriptions/{subscription}/deliveries/{delivery}/resend", "", 404),
+    ("POST", "/api/v1/events/subscriptions/{subscription}/recover", r#"{"since":0,"scope":"all"}"#, 404),
+    ("GET", PROCESSORS, "", 200),
+    ("POST", PROCESSORS, r#"{"processor_name":"x","processor_type":"internal","organization_id":"org_b"}"#, 403),
+    ("GET", "/api/v1/events/processors/{processor}", "", 404),
+    ("PUT", "/api/v1/events/processors/{processor}/toggle", "", 404),
+    ("POST", "/api/v1/events/processors/{processor}/test", r#"{"event":{"event_type":"x"}}"#, 404),
+    ("DELETE", "/api/v1/events/processors/{processor}", "", 404),
+    ("GET", DEAD_LETTERS, "", 200),
+    ("GET", "/api/v1/events/dead-letters?event_id={id}", "", 200),
+    ("POST", "/api/v1/events/dead-letters/redrive", r#"{"all":true}"#, 200),
+    ("POST", "/api/v1/events/dead-letters/redrive", r#"{"dead_letter_id":"{letter}"}"#, 404),
+    ("POST", "/api/v1/events/dead-letters/redrive", r#"{"subscription_id":"{subscription}"}"#, 200),
+    ("DELETE", "/api/v1/events/dead-letters/{letter}", "", 404),
 ];
 
 #[tokio::test]
@@ -458,11 +489,43 @@ async fn no_route_lets_a_bound_key_reach_into_another_organization() {
     let event = json!({"event_type": "secret", "stream_id": "order:1", "data": {"secret": "b"}, "user_id": "u"});
     let id = b.post(CREATE, &event).await.ok()["event_id"].as_str().unwrap().to_owned();
     let key = b.post(KEYS, &json!({"name": "secret", "scopes": ["events:read"]})).await.ok()["key_id"].as_str().unwrap().to_owned();
+    let subscription = json!({"event_types": ["secret"], "subscriber_name": "secret", "callback_url": "https://receiver.example/secret"});
+    let subscription = b.post(SUBSCRIPTIONS, &subscription).await.ok()["subscription_id"].as_str().unwrap().to_owned();
+    let failed = delivery(&subscription, 0, DeliveryState::Failed);
+    keep_delivery(&world.app, &failed).await;
+    let processor = json!({"processor_name": "secret", "processor_type": "internal", "filters": {"event_type": "secret"}});
+    let processor = b.post(PROCESSORS, &processor).await.ok()["processor_id"].as_str().unwrap().to_owned();
+    let letter =
+        DeadLetter { reason: "secret".to_owned(), ..letter("063900360000000000-0000000000000001", WorkQueue::Deliver, Some("org_b")) };
+    world.app.app.dead_letters.park(&letter).await.unwrap();
+    let owned = async || {
+        let mut answers = Vec::new();
+        for path in [KEYS, SUBSCRIPTIONS, PROCESSORS, DEAD_LETTERS, &format!("{SUBSCRIPTIONS}/{subscription}/deliveries")] {
+            answers.push(b.get(path).await.ok());
+        }
+        answers
+    };
+    let before = owned().await;
     for (method, path, body, status) in ASKED {
-        let path = path.replace("{id}", &id).replace("{key}", &key);
-        let answer = a.send(a.request(method.parse().unwrap(), &path), Body::from(body)).await;
+        let fill = |text: &str| {
+            let values = [
+                ("{id}", &id),
+                ("{key}", &key),
+                ("{subscription}", &subscription),
+                ("{processor}", &processor),
+                ("{letter}", &letter.id.0),
+            ];
+            let text = values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
+            text.replace("{delivery}", failed.id.as_str())
+        };
+        let (path, body) = (fill(path), fill(body));
+        let answer = a.send(a.request(method.parse().unwrap(), &path), Body::from(body.as_str())).await;
         assert_eq!(answer.status, status, "{method} {path} {body}\n{answer}");
         assert!(!answer.text.contains("secret") && !answer.text.contains(&id), "{method} {path} {body}\n{answer}");
+    }
+    assert_eq!(owned().await, before, "nothing was changed");
+    for queue in WorkQueue::ALL {
+        assert!(messages(&world.app, *queue).await.is_empty(), "nothing was sent");
     }
     assert!(!a.get(KEYS).await.text.contains("secret"));
     let all = platform.post(QUERY, &json!({})).await.ok();

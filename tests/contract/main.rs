@@ -3,12 +3,18 @@
 
 #![cfg(test)]
 
+mod bus;
 mod counting;
+mod definitions;
+mod happenings;
 mod price;
 mod queries;
+mod queues;
+mod twice;
+mod webhooks;
 
 mod memory {
-    use shared::adapters::memory::{MemoryCounters, MemoryEvents, MemoryKeys};
+    use shared::adapters::memory::{MemoryCounters, MemoryDeadLetters, MemoryDeliveries, MemoryEvents, MemoryKeys};
 
     async fn events() -> Box<MemoryEvents> {
         Box::default()
@@ -22,7 +28,16 @@ mod memory {
         Box::default()
     }
 
+    async fn deliveries() -> Box<MemoryDeliveries> {
+        Box::default()
+    }
+
+    async fn dead_letters() -> Box<MemoryDeadLetters> {
+        Box::default()
+    }
+
     shared::store_contracts!(events, counters, keys);
+    shared::delivery_contracts!(events, deliveries, dead_letters);
 }
 
 mod dynamodb {
@@ -33,4 +48,5 @@ mod dynamodb {
     }
 
     shared::store_contracts!(store, store, store);
+    shared::delivery_contracts!(store, store, store);
 }

@@ -4,11 +4,20 @@ use event_service_tests::Store;
 use shared::adapters::dynamodb::Usage;
 use shared::adapters::system::SystemRandom;
 use shared::commands::append::{AppendPorts, AppendRequest, KnownHeads, append};
+use shared::domain::commit::Commit;
+use shared::domain::delivery::Delivery;
 use shared::domain::event::{EventDetails, EventDraft};
 use shared::domain::json::JsonObject;
+use shared::domain::outcome::{EventOutcome, Outcome, ProcessingResult, ResultStatus};
+use shared::domain::query::{EventFilter, EventQuery, PageSize, PageStart};
 use shared::domain::version::ExpectedVersion;
+use shared::ports::definition_store::{DefinitionStore, Freshness};
+use shared::ports::delivery_log::DeliveryLog;
 use shared::ports::event_reader::EventReader;
-use shared::testing::builders::{details, noon};
+use shared::ports::outcome_log::OutcomeLog;
+use shared::ports::revision::Revision;
+use shared::testing::builders::{commit, delivery, details, event, noon, processor};
+use shared::testing::outcome_log::concluded;
 
 /// An event of a kilobyte, like an order.
 fn kilobyte(stream: Option<&str>, number: usize) -> EventDraft {
@@ -67,9 +76,99 @@ async fn an_event_is_got_by_its_id_in_one_call_beside_its_outcomes() {
     let (store, heads) = (Store::open().await, KnownHeads::default());
     let ports = AppendPorts { log: &store.events, random: &SystemRandom, heads: &heads };
     let appended = append(&ports, &AppendRequest { drafts: vec![kilobyte(None, 1)], key: None, now: noon() }).await.unwrap();
+    store.definitions(Freshness::Recent).await.unwrap();
     store.meter.reset();
     assert!(store.event(appended.events[0].id, None).await.unwrap().is_some());
     let usage = store.meter.take();
     assert_eq!((usage.calls, usage.write_units), (2, 0.0));
     assert!(usage.read_units <= 2.0, "{usage:?}");
+}
+
+#[tokio::test]
+async fn definitions_that_did_not_change_are_confirmed_in_one_call() {
+    let store = Store::open().await;
+    assert!(store.save_processor(&processor(&serde_json::json!({})), Revision(0)).await.unwrap());
+    let other = store.another_process();
+    store.meter.reset();
+    other.definitions(Freshness::Current).await.unwrap();
+    assert_eq!(store.meter.take().calls, 2, "the revision, and all definitions");
+    other.definitions(Freshness::Current).await.unwrap();
+    let confirmed = store.meter.take();
+    assert_eq!((confirmed.calls, confirmed.read_units, confirmed.write_units), (1, 1.0, 0.0));
+    other.definitions(Freshness::Recent).await.unwrap();
+    assert_eq!(store.meter.take().calls, 0);
+}
+
+#[tokio::test]
+async fn a_failed_delivery_takes_a_few_units() {
+    let store = Store::open().await;
+    let delivery = delivery(0);
+    store.meter.reset();
+    let (health, seen) = store.health(&delivery.subscription).await.unwrap();
+    assert!(store.save_health(&delivery.subscription, &health.failed(noon()), seen).await.unwrap());
+    let usage = store.meter.take();
+    assert_eq!((usage.calls, usage.read_units, usage.write_units), (2, 1.0, 1.0), "the health");
+    assert!(store.save_delivery(&Delivery { due_at: None, ..delivery.clone() }, Revision(0)).await.unwrap());
+    let usage = store.meter.take();
+    assert_eq!((usage.calls, usage.write_units), (1, 1.0), "the delivery");
+    let (_, seen) = store.delivery(&delivery.subscription, &delivery.id).await.unwrap();
+    store.meter.reset();
+    assert!(store.save_delivery(&delivery, seen).await.unwrap());
+    let usage = store.meter.take();
+    assert_eq!((usage.calls, usage.write_units), (1, 2.0), "the delivery, and that it is due at some moment");
+    assert_eq!(store.take_quota(&delivery.subscription, noon(), 10, 50).await.unwrap(), 10);
+    let usage = store.meter.take();
+    assert_eq!((usage.calls, usage.write_units), (1, 1.0), "a second's quota");
+}
+
+/// The results of one processor for each event of a commit.
+fn done(commit: &Commit) -> Outcome {
+    let result = |number: usize| ProcessingResult {
+        processor: "send-confirmation".to_owned(),
+        status: ResultStatus::Success,
+        message: None,
+        at: noon().plus_micros(i64::try_from(number * 20_011).unwrap()),
+        ms: 7 + number as u64 * 31 % 50,
+        attempt: 1,
+    };
+    let events = (0..commit.events.len()).map(|number| EventOutcome::of(vec![result(number)]));
+    Outcome { commit: commit.id(), events: events.collect() }
+}
+
+#[tokio::test]
+async fn what_became_of_a_commits_events_takes_one_write_unit() {
+    let store = Store::open().await;
+    for (name, events) in [("acme/order:ord_00001234", 1), ("acme/order:ord_00005678", 20)] {
+        let commit = commit(name, 1, (0..events).map(|_| event("order.placed")).collect());
+        for seen in 0..3 {
+            store.meter.reset();
+            assert!(store.save_outcome(&concluded(&commit), &done(&commit), Revision(seen)).await.unwrap());
+            let usage = store.meter.take();
+            assert_eq!((usage.calls, usage.write_units, usage.read_units), (1, 1.0, 0.0), "{events} events");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_no_processor_is_given_is_processed_from_the_start_and_costs_no_write() {
+    let (store, heads) = (Store::open().await, KnownHeads::default());
+    let elsewhere = serde_json::json!({"organization": "acme"});
+    assert!(store.save_processor(&processor(&elsewhere), Revision(0)).await.unwrap());
+    let unknown = cost(&store, &heads, vec![kilobyte(None, 1)]).await;
+    assert_eq!((unknown.calls, unknown.write_units), (2, 2.0), "where its stream ends, the event, and nothing else");
+    let page = async || {
+        let query = EventQuery { filter: EventFilter::default(), size: PageSize::default(), start: PageStart::Offset(0) };
+        store.definitions(Freshness::Recent).await.unwrap();
+        store.meter.reset();
+        let page = store.query(&query, noon()).await.unwrap();
+        (page.events.iter().map(|event| event.outcome.clone()).collect::<Vec<_>>(), store.meter.take())
+    };
+    let (outcomes, listed) = page().await;
+    assert_eq!(outcomes, [EventOutcome::NOTHING_TO_DO]);
+    let ours = serde_json::json!({"id": "processor-2", "name": "second"});
+    assert!(store.save_processor(&processor(&ours), Revision(1)).await.unwrap());
+    let (outcomes, looked_up) = page().await;
+    assert_eq!(outcomes, [EventOutcome::PENDING]);
+    assert_eq!(looked_up.calls, listed.calls + 1, "only events that a processor is given may have an outcome");
+    assert_eq!((listed.write_units, looked_up.write_units), (0.0, 0.0));
 }

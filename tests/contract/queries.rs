@@ -1,5 +1,7 @@
 //! Queries, totals, paging and statistics of the DynamoDB adapter are those of the oracle.
 
+use std::collections::BTreeSet;
+
 use event_service_tests::Store;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestError, TestRunner};
@@ -7,8 +9,12 @@ use shared::adapters::memory::MemoryEvents;
 use shared::adapters::system::SystemRandom;
 use shared::commands::append::{AppendPorts, AppendRequest, KnownHeads, append};
 use shared::domain::category::EventCategory;
+use shared::domain::commit::Commit;
 use shared::domain::event::EventDraft;
 use shared::domain::event_id::EventId;
+use shared::domain::json::JsonObject;
+use shared::domain::outcome::EventOutcome;
+use shared::domain::processor::{Processor, ProcessorDraft};
 use shared::domain::query::{DataFilter, EventFilter, EventQuery, ObservedEvent, PageSize, PageStart};
 use shared::domain::source::EventSource;
 use shared::domain::statistics::{Statistics, StatisticsScope};
@@ -16,8 +22,10 @@ use shared::domain::status::EventStatus;
 use shared::domain::timestamp::Timestamp;
 use shared::domain::version::ExpectedVersion;
 use shared::ports::commit_log::CommitLog;
+use shared::ports::definition_store::{DefinitionStore, Freshness};
 use shared::ports::event_reader::EventReader;
 use shared::ports::outcome_log::OutcomeLog;
+use shared::ports::revision::Revision;
 use shared::testing::builders::{details, noon};
 use shared::testing::outcome_log::{concluded, outcome};
 
@@ -93,6 +101,64 @@ fn filters() -> impl Strategy<Value = EventFilter> {
     )
 }
 
+/// What happens to processors before a batch.
+#[derive(Debug, Clone)]
+enum Turn {
+    /// One is made, for the events of an organization or of all, of a type or of all; it has been there from the start, or is
+    /// on from the batch on.
+    Made { organization: Option<u8>, event_type: Option<u8>, from_the_start: bool },
+    /// One is switched over from the batch on.
+    Switched(usize),
+    /// One is removed from the batch on.
+    Removed(usize),
+}
+
+fn turns() -> impl Strategy<Value = Turn> {
+    let made = (proptest::option::weighted(0.6, 0..3_u8), proptest::option::weighted(0.6, 0..3_u8), proptest::bool::weighted(0.4));
+    prop_oneof![
+        4 => made.prop_map(|(organization, event_type, from_the_start)| Turn::Made { organization, event_type, from_the_start }),
+        3 => (0..9_usize).prop_map(Turn::Switched),
+        1 => (0..9_usize).prop_map(Turn::Removed),
+    ]
+}
+
+/// What becomes of those of a commit's events that a processor is given.
+#[derive(Debug, Clone)]
+struct Conclusion {
+    commit: usize,
+    status: usize,
+    /// The one that nothing becomes of yet.
+    pending: usize,
+}
+
+fn conclusions() -> impl Strategy<Value = Vec<Conclusion>> {
+    let conclusion = (0..500_usize, 1..4_usize, prop_oneof![3 => Just(usize::MAX), 1 => 0..4_usize]);
+    let conclusion = conclusion.prop_map(|(commit, status, pending)| Conclusion { commit, status, pending });
+    prop_oneof![Just(Vec::new()), proptest::collection::vec(conclusion, 0..20)]
+}
+
+/// What happened to both stores.
+#[derive(Debug, Clone)]
+struct History {
+    batches: Vec<Vec<EventDraft>>,
+    /// Before which batch, and what.
+    turns: Vec<(usize, Turn)>,
+    conclusions: Vec<Conclusion>,
+    /// After which batch the store counts; at the end it does in any case.
+    counted: usize,
+}
+
+fn histories() -> impl Strategy<Value = History> {
+    let batches = proptest::collection::vec(proptest::collection::vec(drafts(), 1..8), 1..25);
+    let turns = prop_oneof![1 => Just(Vec::new()), 2 => proptest::collection::vec((0..25_usize, turns()), 1..8)];
+    (batches, turns, conclusions(), 0..25_usize).prop_map(|(batches, turns, conclusions, counted)| History {
+        batches,
+        turns,
+        conclusions,
+        counted,
+    })
+}
+
 /// Two stores with the same history.
 struct Twins {
     oracle: MemoryEvents,
@@ -101,26 +167,96 @@ struct Twins {
 
 impl Twins {
     /// Appends the same batches to both, a second apart, and concludes some commits.
-    async fn new(batches: &[Vec<EventDraft>], conclusions: &[(usize, usize)]) -> Self {
+    async fn new(history: &History) -> Self {
         let twins = Self { oracle: MemoryEvents::default(), store: Store::open().await };
         let (random, heads) = (SystemRandom, KnownHeads::default());
         let ports = AppendPorts { log: &twins.oracle, random: &random, heads: &heads };
-        for (number, drafts) in batches.iter().enumerate() {
+        let mut stored: BTreeSet<EventId> = BTreeSet::new();
+        for (number, drafts) in history.batches.iter().enumerate() {
             let now = noon().plus_micros(i64::try_from(number).unwrap() * 1_000_000);
+            for (_, turn) in history.turns.iter().filter(|(before, _)| *before == number) {
+                // What was counted cannot be given to anybody later.
+                let earliest = if number <= history.counted { Timestamp::MIN } else { now };
+                twins.take(turn, now, earliest).await;
+            }
             append(&ports, &AppendRequest { drafts: drafts.clone(), key: None, now }).await.unwrap();
+            for commit in twins.oracle.commits() {
+                if stored.insert(commit.id()) {
+                    twins.store.put(&[commit]).await.unwrap();
+                }
+            }
+            if history.counted == number {
+                twins.store.count().await;
+            }
         }
         let commits = twins.oracle.commits();
-        for commit in &commits {
-            twins.store.put(std::slice::from_ref(commit)).await.unwrap();
-        }
-        for (commit, status) in conclusions {
-            let commit = &commits[commit % commits.len()];
-            let outcome = outcome(commit, EventStatus::ALL[*status]);
-            twins.oracle.put_outcome(&concluded(commit), &outcome).await.unwrap();
-            twins.store.put_outcome(&concluded(commit), &outcome).await.unwrap();
+        for conclusion in &history.conclusions {
+            twins.conclude(&commits[conclusion.commit % commits.len()], conclusion).await;
         }
         twins.store.count().await;
         twins
+    }
+
+    async fn take(&self, turn: &Turn, now: Timestamp, earliest: Timestamp) {
+        let definitions = self.oracle.definitions(Freshness::Current).await.unwrap();
+        let standing = |number: usize| {
+            let all: Vec<_> = definitions.processors().collect();
+            all.get(number % all.len().max(1)).map(|processor| Processor::clone(processor))
+        };
+        let processor = match turn {
+            Turn::Made { organization, event_type, from_the_start } => {
+                let name = format!("processor-{}", definitions.revision);
+                let mut filters = serde_json::json!({});
+                if let Some(number) = event_type {
+                    filters["event_type"] = format!("type.{number}").into();
+                }
+                let draft = ProcessorDraft {
+                    name: name.parse().unwrap(),
+                    kind: "internal".to_owned(),
+                    enabled: true,
+                    priority: 0,
+                    filters: JsonObject::parse(&filters.to_string()).unwrap(),
+                    config: JsonObject::default(),
+                    retry_policy: JsonObject::default(),
+                };
+                let organization = organization.map(|number| format!("org-{number}").parse().unwrap());
+                let from = if *from_the_start { earliest } else { now };
+                Some(Processor::new(name.parse().unwrap(), organization, draft, now, from))
+            }
+            Turn::Switched(number) => standing(*number).map(|mut processor| {
+                processor.switch(!processor.enabled, now, now);
+                processor
+            }),
+            Turn::Removed(number) => standing(*number).map(|mut processor| {
+                processor.remove(now, now);
+                processor
+            }),
+        };
+        if let Some(processor) = processor {
+            let seen = Revision(definitions.revision);
+            assert!(self.oracle.save_processor(&processor, seen).await.unwrap());
+            assert!(self.store.save_processor(&processor, seen).await.unwrap());
+        }
+    }
+
+    /// Saves an outcome of those events that a processor is given, if there are any.
+    async fn conclude(&self, commit: &Commit, conclusion: &Conclusion) {
+        let definitions = self.oracle.definitions(Freshness::Current).await.unwrap();
+        if definitions.count_to_process(commit) == 0 {
+            return;
+        }
+        let (before, seen) = self.oracle.outcome(commit.id()).await.unwrap();
+        let mut after = outcome(commit, EventStatus::ALL[conclusion.status]);
+        for (index, (event, outcome)) in commit.to_events().iter().zip(&mut after.events).enumerate() {
+            if !definitions.needs_processing(event) {
+                *outcome = EventOutcome::NOTHING_TO_DO;
+            } else if index == conclusion.pending {
+                *outcome = before.as_ref().map_or(EventOutcome::PENDING, |before| before.events[index].clone());
+            }
+        }
+        for log in [&self.oracle as &dyn OutcomeLog, &self.store.events] {
+            assert!(log.save_outcome(&concluded(commit), &after, seen).await.unwrap());
+        }
     }
 }
 
@@ -153,13 +289,11 @@ fn comparable(statistics: Statistics) -> Statistics {
 #[test]
 fn queries_totals_pages_and_statistics_are_the_oracles() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let histories = proptest::collection::vec(proptest::collection::vec(drafts(), 1..8), 1..25);
-    let conclusions = prop_oneof![Just(Vec::new()), proptest::collection::vec((0..500_usize, 1..4_usize), 0..12)];
     let queries = proptest::collection::vec((filters(), 0..40_u64, 1..30_usize), QUERIES);
     let mut runner = TestRunner::new(Config { cases: HISTORIES, failure_persistence: None, max_shrink_iters: 300, ..Config::default() });
-    let checked = runner.run(&(histories, conclusions, queries, 0..3_i64), |(batches, conclusions, queries, days)| {
+    let checked = runner.run(&(histories(), queries, 0..3_i64), |(history, queries, days)| {
         runtime.block_on(async {
-            let twins = Twins::new(&batches, &conclusions).await;
+            let twins = Twins::new(&history).await;
             let now = noon().plus_micros(days * 86_400_000_000 + 60_000_000);
             for (filter, offset, size) in &queries {
                 let size = PageSize::new(*size).unwrap();
@@ -174,6 +308,10 @@ fn queries_totals_pages_and_statistics_are_the_oracles() {
                 // With a bound on what a request examines, there are more pages, and the same events.
                 let bounded = twins.store.events.clone().examining(3);
                 prop_assert_eq!(pages(&bounded, filter, size, now).await.0, expected, "bounded: {:?}", filter);
+            }
+            for event in twins.oracle.commits().iter().flat_map(Commit::to_events).step_by(5) {
+                let expected = twins.oracle.event(event.id, None).await.unwrap();
+                prop_assert_eq!(twins.store.event(event.id, None).await.unwrap(), expected, "by id");
             }
             let scopes = [(None, None), (Some("org-0"), None), (None, Some("user-1")), (Some("org-1"), Some("user-0"))];
             for (organization, user) in scopes {

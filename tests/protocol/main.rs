@@ -91,6 +91,11 @@ impl CommitLog for SlowLog {
         Ok(self.send(|store| async move { store.commit_at(&slot).await }).await)
     }
 
+    async fn commit_holding(&self, stream: &StreamKey, version: Version) -> Result<Option<Commit>, StoreError> {
+        let stream = stream.clone();
+        Ok(self.send(|store| async move { store.commit_holding(&stream, version).await }).await)
+    }
+
     async fn is_placed(&self, id: EventId, organization: Option<&OrganizationId>) -> Result<bool, StoreError> {
         let organization = organization.cloned();
         Ok(self.send(|store| async move { store.is_placed(id, organization.as_ref()).await }).await)

@@ -10,13 +10,22 @@ use lambda_http::http::{HeaderMap, Method, StatusCode};
 use lambda_http::{Body, Request};
 use local::app::{App, Checking};
 use serde_json::Value;
-use shared::adapters::memory::{MemoryEvents, MemoryKeys};
+use shared::adapters::embedded_queues::{EmbeddedQueues, QueuesLocation};
+use shared::adapters::memory::{MemoryCounters, MemoryDeadLetters, MemoryDeliveries, MemoryEvents, MemoryKeys, MemoryWebhooks};
 use shared::commands::append::KnownHeads;
 use shared::domain::access::{ApiKey, ApiKeySecret, Scope};
 use shared::domain::timestamp::Timestamp;
+use shared::ports::commit_log::CommitLog;
+use shared::ports::counter_store::CounterStore;
+use shared::ports::dead_letters::DeadLetters;
+use shared::ports::definition_store::DefinitionStore;
+use shared::ports::delivery_log::DeliveryLog;
+use shared::ports::event_reader::EventReader;
 use shared::ports::key_store::KeyStore;
+use shared::ports::queue::QueueSender;
 use shared::ports::random::Random;
 use shared::ports::token_verifier::TokenVerifier;
+use shared::ports::webhook_sender::WebhookSender;
 use shared::queries::check_access::KeyCache;
 
 use crate::{StoppedClock, Store};
@@ -60,57 +69,129 @@ impl Random for RepeatedRandom {
 /// The service, and what tests move and look into.
 pub struct TestApp {
     /// The service itself.
-    pub app: App,
-    /// Its clock. It starts at noon of Monday, 23 November 2026.
+    pub app: Arc<App>,
+    /// Its clock. It starts at noon of Monday, 23 November 2026. Waiting moves it.
     pub clock: Arc<StoppedClock>,
     /// Its random bits.
     pub random: Arc<RepeatedRandom>,
+    /// Where webhooks go, unless the test has brought other receivers.
+    pub webhooks: Arc<MemoryWebhooks>,
+    /// Where work goes, unless the test has brought other queues.
+    pub queues: EmbeddedQueues,
     keys_made: AtomicU64,
+}
+
+/// What keeps the state of a service.
+struct Kept {
+    log: Arc<dyn CommitLog>,
+    events: Arc<dyn EventReader>,
+    keys: Arc<dyn KeyStore>,
+    definitions: Arc<dyn DefinitionStore>,
+    deliveries: Arc<dyn DeliveryLog>,
+    dead_letters: Arc<dyn DeadLetters>,
+    counters: Arc<dyn CounterStore>,
+}
+
+impl Kept {
+    /// All of it on one store.
+    fn on(store: &Store) -> Self {
+        let events = Arc::new(store.events.clone());
+        Self {
+            log: events.clone(),
+            events: events.clone(),
+            keys: events.clone(),
+            definitions: events.clone(),
+            deliveries: events.clone(),
+            dead_letters: events.clone(),
+            counters: events,
+        }
+    }
 }
 
 impl TestApp {
     /// A service on memory adapters.
+    ///
+    /// # Panics
+    /// If the queues do not open.
     #[must_use]
     pub fn in_memory() -> Self {
         let events = Arc::new(MemoryEvents::default());
-        Self::new(|clock, random| App {
+        let kept = Kept {
             log: events.clone(),
             events: events.clone(),
             keys: Arc::new(MemoryKeys::default()),
-            tokens: None,
-            clock,
-            random,
-            heads: KnownHeads::default(),
-            cache: KeyCache::new(None),
-            access: Checking::On,
-        })
+            definitions: events,
+            deliveries: Arc::new(MemoryDeliveries::default()),
+            dead_letters: Arc::new(MemoryDeadLetters::default()),
+            counters: Arc::new(MemoryCounters::default()),
+        };
+        Self::new(kept, Self::stopped_clock(), None)
     }
 
     /// A service on the embedded DynamoDB. Statistics there know what [`Store::count`] has counted.
+    ///
+    /// # Panics
+    /// If the queues do not open.
     #[must_use]
     pub fn on(store: &Store) -> Self {
-        Self::new(|clock, random| App {
-            log: Arc::new(store.events.clone()),
-            events: Arc::new(store.events.clone()),
-            keys: Arc::new(store.events.clone()),
+        Self::new(Kept::on(store), Self::stopped_clock(), None)
+    }
+
+    /// The same on a clock, queues and receivers of the test's own.
+    ///
+    /// # Panics
+    /// If the queues do not open.
+    #[must_use]
+    pub fn on_with(store: &Store, clock: Arc<StoppedClock>, queues: Arc<dyn QueueSender>, webhooks: Arc<dyn WebhookSender>) -> Self {
+        Self::new(Kept::on(store), clock, Some((queues, webhooks)))
+    }
+
+    /// The clock of a service: it stands at noon.
+    #[must_use]
+    pub fn stopped_clock() -> Arc<StoppedClock> {
+        Arc::new(StoppedClock::new(shared::testing::builders::noon()))
+    }
+
+    #[expect(clippy::expect_used, reason = "a test without its queues can only stop")]
+    fn new(kept: Kept, clock: Arc<StoppedClock>, own: Option<(Arc<dyn QueueSender>, Arc<dyn WebhookSender>)>) -> Self {
+        let random = Arc::new(RepeatedRandom::new(1));
+        let webhooks = Arc::new(MemoryWebhooks::default());
+        let queues = EmbeddedQueues::open(QueuesLocation::Memory, clock.clone()).expect("the queues open");
+        let (takes, sends) = own.unwrap_or_else(|| (Arc::new(queues.clone()), webhooks.clone()));
+        let app = App {
+            log: kept.log,
+            events: kept.events,
+            keys: kept.keys,
+            definitions: kept.definitions,
+            deliveries: kept.deliveries,
+            dead_letters: kept.dead_letters,
+            counters: kept.counters,
+            queues: takes,
+            webhooks: sends,
             tokens: None,
-            clock,
-            random,
+            clock: clock.clone(),
+            timer: clock.clone(),
+            random: random.clone(),
             heads: KnownHeads::default(),
             cache: KeyCache::new(None),
             access: Checking::On,
-        })
+        };
+        Self { app: Arc::new(app), clock, random, webhooks, queues, keys_made: AtomicU64::new(0) }
     }
 
-    fn new(app: impl FnOnce(Arc<StoppedClock>, Arc<RepeatedRandom>) -> App) -> Self {
-        let (clock, random) = (Arc::new(StoppedClock::new(shared::testing::builders::noon())), Arc::new(RepeatedRandom::new(1)));
-        Self { app: app(clock.clone(), random.clone()), clock, random, keys_made: AtomicU64::new(0) }
+    /// The service, to change it.
+    ///
+    /// # Panics
+    /// If somebody else has it.
+    #[expect(clippy::expect_used, reason = "a test that changes a service which is at work can only stop")]
+    pub fn app_mut(&mut self) -> &mut App {
+        Arc::get_mut(&mut self.app).expect("nobody else has the service")
     }
 
     /// The same service, which accepts these tokens too.
     #[must_use]
     pub fn with_tokens(mut self, tokens: impl TokenVerifier + 'static) -> Self {
-        self.app.tokens = Some(Arc::new(tokens));
+        self.app_mut().tokens = Some(Arc::new(tokens));
         self
     }
 
@@ -189,6 +270,16 @@ impl Client<'_> {
     /// Sends a `DELETE`.
     pub async fn delete(&self, path: &str) -> Answer {
         self.send(self.request(Method::DELETE, path), Body::Empty).await
+    }
+
+    /// Sends a `PUT` without a body.
+    pub async fn put(&self, path: &str) -> Answer {
+        self.send(self.request(Method::PUT, path), Body::Empty).await
+    }
+
+    /// Sends JSON with `PATCH`.
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::PATCH, path), Body::from(body.to_string())).await
     }
 
     /// Sends JSON with `POST`.

@@ -2,18 +2,25 @@
 //! and a clock that tests move.
 
 pub mod app;
+pub mod receivers;
+pub mod world;
 
 use std::ops::Deref;
 use std::sync::{Mutex, PoisonError};
 
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
 use lambda_runtime::{Context, LambdaEvent};
-use shared::adapters::dynamodb::{Connection, DynamoEvents, Meter, TimeShards, connect, table};
-use shared::adapters::embedded::{DataLocation, EmbeddedDynamo, TumblingWindow, WindowStage};
+use shared::adapters::aws::Connection;
+use shared::adapters::dynamodb::{DynamoEvents, Meter, TimeShards, connect_metered, table};
+use shared::adapters::embedded::{DataLocation, EmbeddedDynamo, StreamBatch, TumblingWindow, WindowStage};
 use shared::adapters::system::SystemRandom;
+use shared::commands::count_events::CountEventsPorts;
 use shared::config;
 use shared::domain::timestamp::Timestamp;
 use shared::ports::clock::Clock;
 use shared::ports::random::Random as _;
+use shared::ports::timer::Timer;
 
 /// The name of the table.
 pub const TABLE: &str = "events";
@@ -24,6 +31,10 @@ pub struct Store {
     pub events: DynamoEvents,
     /// What the calls used.
     pub meter: Meter,
+    /// The client, to look at the table itself.
+    pub client: Client,
+    /// The table's name.
+    pub table: String,
     /// The engine, unless the table is elsewhere.
     embedded: Option<EmbeddedDynamo>,
     counted: Mutex<Option<String>>,
@@ -54,9 +65,9 @@ impl Store {
     pub async fn with_shards(shards: TimeShards) -> Self {
         let embedded = EmbeddedDynamo::open(DataLocation::Temporary).await.expect("the embedded store opens");
         let meter = Meter::default();
-        let client = connect(Connection::local(embedded.endpoint()).metered(meter.clone()));
+        let client = connect_metered(Connection::local(embedded.endpoint()), meter.clone());
         table::create(&client, TABLE).await.expect("the table is created");
-        Self { events: DynamoEvents::new(client, TABLE.to_owned(), shards), meter, embedded: Some(embedded), counted: Mutex::new(None) }
+        Self::new(client, TABLE.to_owned(), shards, meter, Some(embedded))
     }
 
     /// A new, empty table at the endpoint that `AWS_ENDPOINT_URL` names; an embedded one if it names
@@ -68,10 +79,31 @@ impl Store {
     pub async fn at_endpoint() -> Self {
         let Some(endpoint) = config::optional("AWS_ENDPOINT_URL") else { return Self::open().await };
         let meter = Meter::default();
-        let client = connect(Connection::local(&endpoint).metered(meter.clone()));
+        let client = connect_metered(Connection::local(&endpoint), meter.clone());
         let name = format!("{TABLE}-{:016x}", SystemRandom.number());
         table::create(&client, &name).await.expect("the table is created");
-        Self { events: DynamoEvents::new(client, name, TimeShards::default()), meter, embedded: None, counted: Mutex::new(None) }
+        Self::new(client, name, TimeShards::default(), meter, None)
+    }
+
+    fn new(client: Client, table: String, shards: TimeShards, meter: Meter, embedded: Option<EmbeddedDynamo>) -> Self {
+        let events = DynamoEvents::new(client.clone(), table.clone(), shards);
+        Self { events, meter, client, table, embedded, counted: Mutex::new(None) }
+    }
+
+    /// The same table as another process has it, which knows nothing yet.
+    #[must_use]
+    pub fn another_process(&self) -> DynamoEvents {
+        DynamoEvents::new(self.client.clone(), self.table.clone(), TimeShards::default())
+    }
+
+    /// The records of the table's stream after this one.
+    ///
+    /// # Panics
+    /// If the table is not an embedded one.
+    #[expect(clippy::expect_used, reason = "a test without its store can only stop")]
+    pub async fn records_after(&self, after: Option<&str>, most: usize) -> StreamBatch {
+        let embedded = self.embedded.as_ref().expect("only the embedded store's stream is followed");
+        embedded.read_stream(TABLE, after, most).await.expect("the stream is read")
     }
 
     /// Hands every change that has not been counted yet to `count-events`.
@@ -88,7 +120,8 @@ impl Store {
             let last = batch.last_sequence.clone();
             let event = batch.window_event(&window());
             let event = LambdaEvent::new(serde_json::from_value(event).expect("a stream event"), Context::default());
-            let answer = count_events::handle(&self.events, event).await.expect("the batch is counted");
+            let ports = CountEventsPorts { counters: &self.events, definitions: &self.events };
+            let answer = count_events::handle(&ports, event).await.expect("the batch is counted");
             assert_eq!(answer["batchItemFailures"], serde_json::json!([]), "all records are counted");
             if last.is_some() {
                 *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = last;
@@ -121,6 +154,15 @@ impl StoppedClock {
     /// Makes the clock show this moment.
     pub fn set(&self, moment: Timestamp) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = moment;
+    }
+}
+
+/// Waiting moves the clock.
+#[async_trait]
+impl Timer for StoppedClock {
+    async fn wait_until(&self, moment: Timestamp) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = moment.max(*now);
     }
 }
 

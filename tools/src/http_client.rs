@@ -188,7 +188,7 @@ impl HttpClient {
                 return outcome.map(|answer| Settled { answer, retries });
             }
             retries += 1;
-            rest(patience.pause(retries, outcome.ok().and_then(|answer| answer.retry_after))).await;
+            crate::rest(patience.pause(retries, outcome.ok().and_then(|answer| answer.retry_after))).await;
         }
     }
 
@@ -283,11 +283,6 @@ fn may_pass(outcome: &Result<Answer, HttpError>) -> bool {
         Err(HttpError::Unreachable { .. } | HttpError::Broken { .. } | HttpError::TimedOut { .. }) => true,
         Err(HttpError::Request(_) | HttpError::Answer(_)) => false,
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the pause before a retry: these programs talk to one service and have no port for it")]
-async fn rest(pause: Duration) {
-    tokio::time::sleep(pause).await;
 }
 
 #[cfg(test)]

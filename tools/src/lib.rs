@@ -1,8 +1,11 @@
-//! What the seeder and the bench share: made-up events, a client that sends them, and the two things
-//! that they take from the machine they run on.
+//! What the seeder, the bench and the demonstration share: made-up events, a client that sends them, a receiver of what is sent, and
+//! the few things that they take from the machine they run on.
 
 pub mod events;
 pub mod http_client;
+pub mod receiver;
+
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -18,4 +21,10 @@ pub fn now() -> DateTime<Utc> {
 #[expect(clippy::disallowed_methods, reason = "the one place where these programs read the environment")]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// Waits.
+#[expect(clippy::disallowed_methods, reason = "the one place where these programs wait: they talk to one service and have no port for it")]
+pub async fn rest(pause: Duration) {
+    tokio::time::sleep(pause).await;
 }

@@ -7,9 +7,8 @@ use aws_lambda_events::event::dynamodb::TimeWindowEvent;
 use lambda_runtime::{Error, LambdaEvent};
 use serde_json::{Value, json};
 use shared::adapters::dynamodb::stream::change;
-use shared::commands::count_events::count_events;
+use shared::commands::count_events::{CountEventsPorts, count_events};
 use shared::domain::counters::{Change, ShardId};
-use shared::ports::counter_store::CounterStore;
 use shared::telemetry::Chain;
 
 /// Counts the changes of a batch, and answers with the first that could not be counted, from which
@@ -18,7 +17,7 @@ use shared::telemetry::Chain;
 ///
 /// # Errors
 /// If the event does not say which shard it is of; nothing was counted then.
-pub async fn handle(counters: &dyn CounterStore, event: LambdaEvent<TimeWindowEvent>) -> Result<Value, Error> {
+pub async fn handle(ports: &CountEventsPorts<'_>, event: LambdaEvent<TimeWindowEvent>) -> Result<Value, Error> {
     let window = event.payload;
     let shard = window.time_window_properties.shard_id.ok_or("the event source has no tumbling window, so the shard is not known")?;
     let mut changes: Vec<Change> = Vec::with_capacity(window.dynamo_db_event.records.len());
@@ -28,7 +27,7 @@ pub async fn handle(counters: &dyn CounterStore, event: LambdaEvent<TimeWindowEv
             Err(error) => tracing::error!(error = %Chain(&error), event_id = record.event_id, "a record cannot be read and is not counted"),
         }
     }
-    let failures: Vec<Value> = match count_events(counters, &ShardId(shard), changes).await {
+    let failures: Vec<Value> = match count_events(ports, &ShardId(shard), changes).await {
         Ok(()) => Vec::new(),
         Err(error) => {
             tracing::error!(error = %Chain(&error), "counting stopped");

@@ -3,9 +3,16 @@
 use std::sync::Arc;
 
 use lambda_http::{Body, Request, Response};
+use manage_subscriptions::SubscriptionPorts;
 use shared::commands::append::{AppendPorts, KnownHeads};
+use shared::commands::manage_dead_letters::ManageDeadLettersPorts;
 use shared::commands::manage_keys::ManageKeysPorts;
+use shared::commands::manage_processors::ManageProcessorsPorts;
+use shared::commands::manage_subscriptions::ManageSubscriptionsPorts;
 use shared::commands::record_events::RecordEventsPorts;
+use shared::commands::resend_deliveries::ResendDeliveriesPorts;
+use shared::commands::send_webhook::SendWebhookPorts;
+use shared::commands::test_subscription::TestSubscriptionPorts;
 use shared::domain::access::{Caller, Scope};
 use shared::http::caller::{authorizer_context, with_authorizer_context};
 use shared::http::request::path;
@@ -13,10 +20,17 @@ use shared::http::respond::{Addressee, respond};
 use shared::http::routes::{self, Access, Destination, Endpoint};
 use shared::ports::clock::Clock;
 use shared::ports::commit_log::CommitLog;
+use shared::ports::counter_store::CounterStore;
+use shared::ports::dead_letters::DeadLetters;
+use shared::ports::definition_store::DefinitionStore;
+use shared::ports::delivery_log::DeliveryLog;
 use shared::ports::event_reader::EventReader;
 use shared::ports::key_store::KeyStore;
+use shared::ports::queue::QueueSender;
 use shared::ports::random::Random;
+use shared::ports::timer::Timer;
 use shared::ports::token_verifier::TokenVerifier;
+use shared::ports::webhook_sender::WebhookSender;
 use shared::queries::check_access::{CheckAccessPorts, KeyCache};
 use shared::queries::read_events::ReadEventsPorts;
 
@@ -28,10 +42,24 @@ pub struct App {
     pub events: Arc<dyn EventReader>,
     /// Where API keys are kept.
     pub keys: Arc<dyn KeyStore>,
+    /// Where processors and subscriptions are kept.
+    pub definitions: Arc<dyn DefinitionStore>,
+    /// Where deliveries are kept.
+    pub deliveries: Arc<dyn DeliveryLog>,
+    /// Where work that was given up is kept.
+    pub dead_letters: Arc<dyn DeadLetters>,
+    /// Knows how processors have done.
+    pub counters: Arc<dyn CounterStore>,
+    /// Takes work for later.
+    pub queues: Arc<dyn QueueSender>,
+    /// Sends webhooks.
+    pub webhooks: Arc<dyn WebhookSender>,
     /// Checks tokens, if any are accepted.
     pub tokens: Option<Arc<dyn TokenVerifier>>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Waits.
+    pub timer: Arc<dyn Timer>,
     /// Gives random bits.
     pub random: Arc<dyn Random>,
     /// Where streams were last seen to end.
@@ -70,6 +98,9 @@ impl App {
                 record_events::handle(&RecordEventsPorts { append, clock: &*self.clock }, request).await
             }
             Endpoint::ReadEvents(_) => read_events::handle(&self.reads(), request).await,
+            Endpoint::ManageSubscriptions(_) => manage_subscriptions::handle(&self.subscriptions(), request).await,
+            Endpoint::ManageProcessors(_) => manage_processors::handle(&self.processors(), request).await,
+            Endpoint::ManageDeadLetters(_) => manage_dead_letters::handle(&self.letters(), request).await,
             Endpoint::ManageKeys(_) => {
                 let ports = ManageKeysPorts { keys: &*self.keys, clock: &*self.clock, random: &*self.random };
                 manage_keys::handle(&ports, request).await
@@ -79,6 +110,44 @@ impl App {
 
     fn reads(&self) -> ReadEventsPorts<'_> {
         ReadEventsPorts { events: &*self.events, clock: &*self.clock }
+    }
+
+    /// What `manage-subscriptions` needs.
+    #[must_use]
+    pub fn subscriptions(&self) -> SubscriptionPorts<'_> {
+        let (definitions, deliveries, webhooks) = (&*self.definitions, &*self.deliveries, &*self.webhooks);
+        let (clock, random) = (&*self.clock, &*self.random);
+        SubscriptionPorts {
+            manage: ManageSubscriptionsPorts { definitions, deliveries, webhooks, clock, random },
+            resend: ResendDeliveriesPorts { definitions, deliveries, events: &*self.events, queues: &*self.queues, clock },
+            test: TestSubscriptionPorts { definitions, webhooks: SendWebhookPorts { sender: webhooks, clock }, random },
+        }
+    }
+
+    /// What `manage-processors` needs.
+    #[must_use]
+    pub fn processors(&self) -> ManageProcessorsPorts<'_> {
+        ManageProcessorsPorts {
+            definitions: &*self.definitions,
+            counters: &*self.counters,
+            events: &*self.events,
+            webhooks: &*self.webhooks,
+            clock: &*self.clock,
+            timer: &*self.timer,
+            random: &*self.random,
+        }
+    }
+
+    /// What `manage-dead-letters` needs.
+    #[must_use]
+    pub fn letters(&self) -> ManageDeadLettersPorts<'_> {
+        ManageDeadLettersPorts {
+            dead_letters: &*self.dead_letters,
+            deliveries: &*self.deliveries,
+            queues: &*self.queues,
+            clock: &*self.clock,
+            random: &*self.random,
+        }
     }
 
     /// The request with what the authorizer would write of its caller.

@@ -2,6 +2,7 @@
 //! below them, and its stream handed to the functions that hear it.
 
 pub mod app;
+pub mod background;
 pub mod dev_key;
 pub mod options;
 pub mod server;
@@ -13,9 +14,13 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use authorize::settings::{self, SettingsError};
-use shared::adapters::dynamodb::{Connection, DynamoEvents, TimeShards, connect, table};
+use shared::adapters::aws::Connection;
+use shared::adapters::dynamodb::{DynamoEvents, TimeShards, connect, table};
 use shared::adapters::embedded::{DataLocation, EmbeddedDynamo, EmbeddedError};
-use shared::adapters::system::{SystemClock, SystemRandom};
+use shared::adapters::embedded_queues::{EmbeddedQueues, EmbeddedQueuesError, QueuesLocation};
+use shared::adapters::memory::MemoryBus;
+use shared::adapters::system::{SystemClock, SystemRandom, SystemTimer};
+use shared::adapters::webhook::HttpWebhooks;
 use shared::commands::append::KnownHeads;
 use shared::config::ConfigError;
 use shared::http::openapi;
@@ -27,7 +32,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use app::{App, Checking};
+use background::Background;
 use options::{Auth, Command, Log, Options};
+use tail::Tail;
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +56,9 @@ pub enum RunError {
     /// The embedded store did not start.
     #[error(transparent)]
     Store(#[from] EmbeddedError),
+    /// The queues could not be opened.
+    #[error(transparent)]
+    Queues(#[from] EmbeddedQueuesError),
     /// The table could not be created.
     #[error(transparent)]
     Table(#[from] table::CreateError),
@@ -98,17 +108,31 @@ async fn serve(options: &Options) -> Result<(), RunError> {
     let embedded = EmbeddedDynamo::open(location).await?;
     let client = connect(Connection::local(embedded.endpoint()));
     table::create(&client, table::DEFAULT_NAME).await?;
-    let events = DynamoEvents::new(client, table::DEFAULT_NAME.to_owned(), TimeShards::default());
+    let mut events = DynamoEvents::new(client, table::DEFAULT_NAME.to_owned(), TimeShards::default());
+    if let Some(sealer) = wiring::sealer()? {
+        events = events.sealing(sealer);
+    }
 
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+    let location = if options.memory { QueuesLocation::Memory } else { QueuesLocation::Folder(options.data_dir.clone()) };
+    let queues = EmbeddedQueues::open(location, clock.clone())?;
+    // Receivers under development are on this machine.
+    let webhooks = HttpWebhooks::new(wiring::allowed_hosts()?.with_loopback(), clock.clone());
     let key = dev_key::ensure(&options.data_dir, &events, &*clock, &*random).await?;
     let tokens = settings::tokens()?;
     let app = Arc::new(App {
         log: Arc::new(events.clone()),
         events: Arc::new(events.clone()),
         keys: Arc::new(events.clone()),
+        definitions: Arc::new(events.clone()),
+        deliveries: Arc::new(events.clone()),
+        dead_letters: Arc::new(events.clone()),
+        counters: Arc::new(events.clone()),
+        queues: Arc::new(queues.clone()),
+        webhooks: Arc::new(webhooks),
         tokens: tokens.map(|tokens| Arc::new(tokens) as Arc<dyn TokenVerifier>),
         clock,
+        timer: Arc::new(SystemTimer),
         random,
         heads: KnownHeads::default(),
         cache: KeyCache::new(settings::bootstrap_key()?),
@@ -117,6 +141,7 @@ async fn serve(options: &Options) -> Result<(), RunError> {
             Auth::Off => Checking::Off,
         },
     });
+    let background = Arc::new(Background::new(app.clone(), Arc::new(events.clone()), queues, Arc::new(MemoryBus::default())));
 
     let (stop, stopped) = watch::channel(false);
     let data = (!options.memory).then_some(options.data_dir.as_path());
@@ -127,7 +152,13 @@ async fn serve(options: &Options) -> Result<(), RunError> {
         stop.send_replace(true);
         served
     };
-    let (served, ()) = tokio::join!(serving, tail::follow(&embedded, table::DEFAULT_NAME, &events, stopped));
+    let tail = Tail::new(&embedded, table::DEFAULT_NAME, &events, &background);
+    let answering = async { tokio::join!(serving, tail.follow(stopped)).0 };
+    // What is under way then, or waits, is in the file of the queues, and is found there by the next process.
+    let served = tokio::select! {
+        served = answering => served,
+        () = background::run(&background) => Ok(()),
+    };
     embedded.stop().await?;
     served.map_err(RunError::Socket)
 }

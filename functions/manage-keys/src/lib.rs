@@ -5,7 +5,7 @@ mod tests;
 
 use lambda_http::{Body, Request, Response};
 use shared::commands::manage_keys::{ManageKeysPorts, create_key, list_keys, revoke_key};
-use shared::http::answers::{KeyAnswer, NewKeyAnswer, RevokedKeyAnswer};
+use shared::http::answers::keys::{KeyAnswer, NewKeyAnswer, RevokedKeyAnswer};
 use shared::http::problem::Problem;
 use shared::http::respond::{Addressee, Answer, respond};
 use shared::http::routes::{self, Access, Destination, Endpoint, ManageKeysEndpoint};
@@ -37,8 +37,8 @@ async fn answer(ports: &ManageKeysPorts<'_>, request: &Request) -> Result<Answer
             Answer::json(&keys.iter().map(KeyAnswer::from).collect::<Vec<_>>())
         }
         ManageKeysEndpoint::Revoke => {
-            revoke_key(ports, &caller, &matched.parameter).await?;
-            Answer::json(&RevokedKeyAnswer::new(&matched.parameter))
+            revoke_key(ports, &caller, matched.parameter("key_id")).await?;
+            Answer::json(&RevokedKeyAnswer::new(matched.parameter("key_id")))
         }
     }
 }

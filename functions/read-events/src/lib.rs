@@ -7,7 +7,9 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use shared::domain::access::Caller;
 use shared::domain::event_id::EventId;
-use shared::http::answers::{EventAnswer, Health, HealthAnswer, QueryAnswer, StatisticsAnswer, StreamAnswer};
+use shared::http::answers::events::{EventAnswer, QueryAnswer, ResultsAnswer, StreamAnswer};
+use shared::http::answers::health::{Health, HealthAnswer};
+use shared::http::answers::statistics::StatisticsAnswer;
 use shared::http::problem::Problem;
 use shared::http::respond::{Addressee, Answer, respond};
 use shared::http::routes::{self, Access, Destination, Endpoint, Matched, ReadEventsEndpoint};
@@ -33,6 +35,7 @@ async fn answer(ports: &ReadEventsPorts<'_>, request: &Request) -> Result<Answer
     };
     match endpoint {
         ReadEventsEndpoint::Event => event(ports, &caller()?, &matched).await,
+        ReadEventsEndpoint::Results => results(ports, &caller()?, &matched).await,
         ReadEventsEndpoint::Query => query(ports, &caller()?, request).await,
         ReadEventsEndpoint::Statistics => statistics(ports, &caller()?, request).await,
         ReadEventsEndpoint::Stream => stream(ports, &caller()?, &matched, request).await,
@@ -43,10 +46,18 @@ async fn answer(ports: &ReadEventsPorts<'_>, request: &Request) -> Result<Answer
 }
 
 async fn event(ports: &ReadEventsPorts<'_>, caller: &Caller, matched: &Matched) -> Result<Answer, Problem> {
-    // What is no id is the id of no event.
-    let id: EventId = matched.parameter.parse().map_err(|_| ReadEventsError::NotFound)?;
-    let event = get_event(ports, caller, id).await?;
+    let event = get_event(ports, caller, event_id(matched)?).await?;
     Answer::json(&EventAnswer::from(&event))
+}
+
+async fn results(ports: &ReadEventsPorts<'_>, caller: &Caller, matched: &Matched) -> Result<Answer, Problem> {
+    let event = get_event(ports, caller, event_id(matched)?).await?;
+    Answer::json(&ResultsAnswer::from(&event))
+}
+
+/// What is no id is the id of no event.
+fn event_id(matched: &Matched) -> Result<EventId, ReadEventsError> {
+    matched.parameter("event_id").parse().map_err(|_| ReadEventsError::NotFound)
 }
 
 async fn query(ports: &ReadEventsPorts<'_>, caller: &Caller, request: &Request) -> Result<Answer, Problem> {
@@ -62,7 +73,7 @@ async fn statistics(ports: &ReadEventsPorts<'_>, caller: &Caller, request: &Requ
 }
 
 async fn stream(ports: &ReadEventsPorts<'_>, caller: &Caller, matched: &Matched, request: &Request) -> Result<Answer, Problem> {
-    let mut wanted = query_request::stream_request(&matched.parameter, request)?;
+    let mut wanted = query_request::stream_request(matched.parameter("stream_id"), request)?;
     let limit = wanted.limit;
     // One more than asked for tells whether there are more.
     wanted.limit = limit + 1;

@@ -165,7 +165,7 @@ async fn statistics_count_everybody_or_one_user() {
     .await;
     let (status, all) = get(&events, "/api/v1/events/statistics").await;
     assert_eq!(
-        (status, &all["total_events"], &all["pending_events"], &all["events_by_type"]),
+        (status, &all["total_events"], &all["processed_events"], &all["events_by_type"]),
         (200, &json!(3), &json!(3), &json!({"a": 2, "b": 1}))
     );
     assert_eq!(all["top_users"], json!([{"user_id": "u1", "count": 2}, {"user_id": "u2", "count": 1}]));

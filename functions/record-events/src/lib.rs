@@ -6,7 +6,7 @@ mod tests;
 use lambda_http::{Body, Request, Response};
 use shared::commands::record_events::{RecordEventsPorts, record_events};
 use shared::domain::event::EventDraft;
-use shared::http::answers::EventAnswer;
+use shared::http::answers::events::EventAnswer;
 use shared::http::problem::{Problem, ProblemKind};
 use shared::http::respond::{Addressee, Answer, Recording, respond};
 use shared::http::routes::{self, Access, Destination, Endpoint, RecordEventsEndpoint};

@@ -2,5 +2,17 @@
 
 pub mod append;
 pub mod count_events;
+pub mod deliver_webhooks;
+pub mod dispatch_events;
+pub mod manage_dead_letters;
 pub mod manage_keys;
+pub mod manage_processors;
+pub mod manage_subscriptions;
+pub mod process_events;
 pub mod record_events;
+pub mod resend_deliveries;
+pub mod retry_processors;
+pub mod run_processor;
+pub mod send_webhook;
+pub mod sweep;
+pub mod test_subscription;

@@ -1,18 +1,18 @@
-//! The bodies of commits: JSON while that fits one write unit, compressed beyond.
+//! The bodies of commits and outcomes: JSON while that fits one write unit, compressed beyond.
 //!
 //! An encoding that was ever written stays readable for good; a test keeps a sample of each.
 
 use std::io::Read as _;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::commit::CommittedEvent;
 use super::event::EventDetails;
 
 /// How a body is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Encoding {
-    /// A JSON array of events.
+    /// A JSON value.
     #[serde(rename = "json")]
     Json,
     /// The same, compressed with Zstandard.
@@ -41,16 +41,16 @@ const LEVEL: i32 = 3;
 
 /// A body cannot be written or read.
 #[derive(Debug, thiserror::Error)]
-#[error("a commit's body cannot be read or written")]
+#[error("a body cannot be read or written")]
 pub struct BodyError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 impl Body {
-    /// Writes events: as JSON if that has at most `room` bytes, else compressed if that is less.
+    /// Writes a value: as JSON if that has at most `room` bytes, else compressed if that is less.
     ///
     /// # Errors
     /// [`BodyError`] if the compressor fails.
-    pub fn write(events: &[CommittedEvent], room: usize) -> Result<Self, BodyError> {
-        let json = serde_json::to_string(events).map_err(|error| BodyError(error.into()))?;
+    pub fn write<T: Serialize + ?Sized>(value: &T, room: usize) -> Result<Self, BodyError> {
+        let json = serde_json::to_string(value).map_err(|error| BodyError(error.into()))?;
         if json.len() <= room {
             return Ok(Self::Json(json));
         }
@@ -58,12 +58,12 @@ impl Body {
         Ok(if packed.len() < json.len() { Self::Zstd(packed) } else { Self::Json(json) })
     }
 
-    /// Reads the events.
+    /// Reads the value.
     ///
     /// # Errors
     /// [`BodyError`] if the body was not written here.
-    pub fn read(&self) -> Result<Vec<CommittedEvent>, BodyError> {
-        let events = match self {
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, BodyError> {
+        let value = match self {
             Self::Json(json) => serde_json::from_str(json),
             Self::Zstd(packed) => {
                 let mut json = Vec::new();
@@ -72,7 +72,7 @@ impl Body {
                 serde_json::from_slice(&json)
             }
         };
-        events.map_err(|error| BodyError(error.into()))
+        value.map_err(|error| BodyError(error.into()))
     }
 
     /// How the body is written.
@@ -112,6 +112,7 @@ pub fn fits_alone(details: &EventDetails) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::commit::CommittedEvent;
     use crate::domain::timestamp::Timestamp;
 
     fn events() -> Vec<CommittedEvent> {
@@ -126,8 +127,8 @@ mod tests {
     fn every_encoding_that_was_ever_written_is_readable() {
         use base64::Engine as _;
         let packed = base64::engine::general_purpose::STANDARD.decode(ZSTD_SAMPLE.trim()).unwrap();
-        let from_json = Body::Json(JSON_SAMPLE.to_owned()).read().unwrap();
-        assert_eq!(Body::Zstd(packed).read().unwrap(), from_json);
+        let from_json: Vec<CommittedEvent> = Body::Json(JSON_SAMPLE.to_owned()).read().unwrap();
+        assert_eq!(Body::Zstd(packed).read::<Vec<CommittedEvent>>().unwrap(), from_json);
         assert_eq!(serde_json::to_string(&from_json).unwrap(), JSON_SAMPLE);
         assert_eq!(from_json[1].details.user, None);
         assert_eq!(from_json[0].occurred_at, Timestamp::parse("2025-11-23T10:11:12.345678Z").unwrap());
@@ -140,14 +141,14 @@ mod tests {
         for (room, encoding) in [(length, Encoding::Json), (length - 1, Encoding::Zstd)] {
             let body = Body::write(&events, room).unwrap();
             assert_eq!(body.encoding(), encoding);
-            assert_eq!(body.read().unwrap(), events);
+            assert_eq!(body.read::<Vec<CommittedEvent>>().unwrap(), events);
         }
     }
 
     #[test]
     fn bytes_that_are_no_body_are_an_error() {
         for body in [Body::Json("{".to_owned()), Body::Json("{}".to_owned()), Body::Zstd(vec![1, 2, 3]), Body::Zstd(Vec::new())] {
-            assert!(body.read().is_err(), "{body:?}");
+            assert!(body.read::<Vec<CommittedEvent>>().is_err(), "{body:?}");
         }
     }
 }

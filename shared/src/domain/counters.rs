@@ -1,16 +1,20 @@
 //! Counters: how many events of each kind there are, by hour, by day and in all, counted once each
 //! from the changes of the table.
 
+mod processors;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::category::EventCategory;
 use super::commit::Commit;
 use super::identifiers::{EventType, OrganizationId, UserId};
-use super::outcome::{EventOutcome, Outcome};
+use super::outcome::{EventOutcome, Outcome, ProcessingResult};
 use super::query::EventFilter;
 use super::source::EventSource;
 use super::status::EventStatus;
 use super::timestamp::{Day, Hour, Timestamp};
+
+pub use processors::{ProcessorTallies, ProcessorTally};
 
 /// Names one counter item.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +53,8 @@ pub enum Period {
     Hour(Hour),
     /// From the first event on, by user.
     Users,
+    /// From the first event on, by processor. Only [`CounterScope::All`] has these.
+    Processors,
 }
 
 /// A part of the table's stream, within which changes have an order.
@@ -89,8 +95,16 @@ pub struct Change {
 /// What changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// A commit was stored, and put in this list of the time index.
-    Committed(Box<Commit>, Option<IndexList>),
+    /// A commit was stored.
+    Committed {
+        /// The commit.
+        commit: Box<Commit>,
+        /// The list of the time index that it was put in.
+        list: Option<IndexList>,
+        /// How many of its events no processor is given: there is nothing to do with them. That is for who knows the
+        /// processors to say.
+        settled: u64,
+    },
     /// An outcome was stored; `before` is the one that it replaced.
     Concluded {
         /// Whose events they are.
@@ -100,6 +114,18 @@ pub enum ChangeKind {
         /// The outcome that stands now.
         after: Outcome,
     },
+}
+
+impl ChangeKind {
+    /// The results of processors that came with this change.
+    fn new_results(&self) -> impl Iterator<Item = &ProcessingResult> {
+        let (before, after) = match self {
+            Self::Committed { .. } => (None, None),
+            Self::Concluded { before, after, .. } => (before.as_ref(), Some(after)),
+        };
+        let events = after.into_iter().flat_map(|after| after.events.iter().enumerate());
+        events.flat_map(move |(index, event)| event.results_since(before.and_then(|before| before.events.get(index))))
+    }
 }
 
 /// A list of the time index, as the adapter names it. The counters remember which lists hold
@@ -161,8 +187,10 @@ pub struct Tally {
     pub kinds: BTreeMap<Kind, u64>,
     /// Which lists of the time index hold them. Only [`Period::Day`] has these.
     pub lists: BTreeSet<IndexList>,
-    /// How many events have each status but pending. Only [`Period::Total`] has these.
+    /// How many events have each status but pending, by their outcomes. Only [`Period::Total`] has these.
     pub statuses: BTreeMap<EventStatus, u64>,
+    /// How many events are processed without an outcome, because there was nothing to do. Only [`Period::Total`] has these.
+    pub settled: u64,
     /// The sum of the times from recording to the end of processing, in milliseconds.
     pub processing_ms: u64,
     /// How many events that sum is of.
@@ -219,10 +247,10 @@ impl Tally {
 
     fn add(&mut self, key: &CounterKey, change: &ChangeKind) {
         match change {
-            ChangeKind::Committed(commit, list) => {
+            ChangeKind::Committed { commit, list, settled } => {
                 for event in &commit.events {
                     let covered = match key.period {
-                        Period::Total | Period::Users => true,
+                        Period::Total | Period::Users | Period::Processors => true,
                         Period::Day(day) => event.occurred_at.hour().day() == day,
                         Period::Hour(hour) => event.occurred_at.hour() == hour,
                     };
@@ -230,16 +258,22 @@ impl Tally {
                         self.add_kind(&event.details.event_type, event.details.source, event.details.category);
                     }
                 }
-                if matches!(key.period, Period::Day(_)) {
-                    self.lists.extend(list.clone());
+                match key.period {
+                    Period::Total => self.settled += settled,
+                    Period::Day(_) => self.lists.extend(list.clone()),
+                    Period::Hour(_) | Period::Users | Period::Processors => {}
                 }
                 self.watermark = self.watermark.max(Some(commit.recorded_at));
             }
             ChangeKind::Concluded { before, after, .. } => {
                 let recorded_at = after.commit.location().map(|location| location.recorded_at);
                 for (index, now) in after.events.iter().enumerate() {
-                    let then =
-                        before.as_ref().and_then(|before| before.events.get(index)).map_or(EventStatus::Pending, |event| event.status);
+                    // Where there was nothing to do, the event was counted with its commit.
+                    if now.is_nothing_to_do() {
+                        continue;
+                    }
+                    let before = before.as_ref().and_then(|before| before.events.get(index)).filter(|event| !event.is_nothing_to_do());
+                    let then = before.map_or(EventStatus::Pending, |event| event.status);
                     if then == now.status {
                         continue;
                     }
@@ -255,7 +289,7 @@ impl Tally {
                         }
                         (_, _, _) => None,
                     };
-                    if let Some(ms) = before.as_ref().and_then(|before| before.events.get(index)).and_then(took) {
+                    if let Some(ms) = before.and_then(took) {
                         self.processing_ms = self.processing_ms.saturating_sub(ms);
                         self.processing_count = self.processing_count.saturating_sub(1);
                     }
@@ -308,7 +342,7 @@ impl UserRanking {
             if self.fences.covers(shard, &change.sequence) {
                 continue;
             }
-            if let ChangeKind::Committed(commit, _) = &change.kind {
+            if let ChangeKind::Committed { commit, .. } = &change.kind {
                 for user in commit.events.iter().filter_map(|event| event.details.user.as_ref()) {
                     self.add(user);
                 }
@@ -343,8 +377,9 @@ impl UserRanking {
 /// The counter items that a change is counted in.
 #[must_use]
 pub fn keys_of(change: &ChangeKind) -> BTreeSet<CounterKey> {
+    let of_all = |period| CounterKey { scope: CounterScope::All, period };
     let (organization, periods): (Option<&OrganizationId>, BTreeSet<Period>) = match change {
-        ChangeKind::Committed(commit, _) => {
+        ChangeKind::Committed { commit, .. } => {
             let hours = commit.events.iter().map(|event| event.occurred_at.hour());
             let mut periods: BTreeSet<Period> = hours.flat_map(|hour| [Period::Hour(hour), Period::Day(hour.day())]).collect();
             periods.insert(Period::Total);
@@ -355,9 +390,13 @@ pub fn keys_of(change: &ChangeKind) -> BTreeSet<CounterKey> {
         }
         ChangeKind::Concluded { organization, .. } => (organization.as_ref(), BTreeSet::from([Period::Total])),
     };
-    let scopes =
-        std::iter::once(CounterScope::All).chain(organization.map(|organization| CounterScope::Organization(organization.clone())));
-    scopes.flat_map(|scope| periods.iter().map(move |period| CounterKey { scope: scope.clone(), period: *period })).collect()
+    let own = organization.map(|organization| CounterScope::Organization(organization.clone()));
+    let own = own.iter().flat_map(|scope| periods.iter().map(|period| CounterKey { scope: scope.clone(), period: *period }));
+    let mut keys: BTreeSet<CounterKey> = own.chain(periods.iter().copied().map(of_all)).collect();
+    if change.new_results().next().is_some() {
+        keys.insert(of_all(Period::Processors));
+    }
+    keys
 }
 
 #[cfg(test)]

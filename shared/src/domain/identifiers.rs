@@ -126,6 +126,44 @@ identifier!(
     64
 );
 
+identifier!(
+    /// A processor's id.
+    ProcessorId,
+    128
+);
+identifier!(
+    /// What a processor is called, in results and in domain events.
+    ProcessorName,
+    512
+);
+identifier!(
+    /// A subscription's id (BR-SUB-001).
+    SubscriptionId,
+    128
+);
+
+impl ProcessorId {
+    /// A new id from random bits.
+    #[must_use]
+    pub fn from_random(bits: [u8; 32]) -> Self {
+        Self(random_uuid(bits))
+    }
+}
+
+impl SubscriptionId {
+    /// A new id from random bits.
+    #[must_use]
+    pub fn from_random(bits: [u8; 32]) -> Self {
+        Self(random_uuid(bits))
+    }
+}
+
+fn random_uuid(bits: [u8; 32]) -> String {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&bits[..16]);
+    uuid::Builder::from_random_bytes(bytes).into_uuid().hyphenated().to_string()
+}
+
 impl Default for SchemaVersion {
     fn default() -> Self {
         Self("1.0.0".to_owned())

@@ -112,7 +112,7 @@ fn holds_members(wanted: &Map<String, Value>, actual: &Value) -> bool {
     wanted.iter().all(|(name, value)| member(actual, name).is_some_and(|actual| holds(value, actual)))
 }
 
-fn holds(wanted: &Value, actual: &Value) -> bool {
+pub(super) fn holds(wanted: &Value, actual: &Value) -> bool {
     match wanted {
         Value::Object(members) => actual.is_object() && holds_members(members, actual),
         Value::Number(number) => number.as_f64().is_some() && (wanted == actual || number.as_f64() == actual.as_f64()),
@@ -121,7 +121,7 @@ fn holds(wanted: &Value, actual: &Value) -> bool {
 }
 
 /// The member of this name, or at this path of names and array indices.
-fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+pub(super) fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     let step = |value: &'a Value, name: &str| match value {
         Value::Object(members) => members.get(name),
         Value::Array(items) => name.parse::<usize>().ok().and_then(|index| items.get(index)),

@@ -56,8 +56,10 @@ impl Statistics {
         let since = |first: Day| days.iter().filter(|(day, _)| (first..=today).contains(day)).map(|(_, count)| count).sum();
         let mut by_status = total.statuses.clone();
         by_status.retain(|status, _| *status != EventStatus::Pending);
-        let settled: u64 = by_status.values().sum();
-        by_status.insert(EventStatus::Pending, total.total().saturating_sub(settled));
+        // Events that nothing had to be done with have no outcome, and were never pending.
+        *by_status.entry(EventStatus::Processed).or_default() += total.settled;
+        let known: u64 = by_status.values().sum();
+        by_status.insert(EventStatus::Pending, total.total().saturating_sub(known));
         let mut statistics = Self {
             by_status,
             by_source: BTreeMap::new(),

@@ -96,6 +96,12 @@ impl Timestamp {
         self.0.timestamp_millis()
     }
 
+    /// Whole seconds since 1970, rounded down.
+    #[must_use]
+    pub const fn second(self) -> i64 {
+        self.0.timestamp()
+    }
+
     /// The same moment cut to whole milliseconds, which is what an event id keeps.
     #[must_use]
     pub fn whole_millis(self) -> Self {
@@ -112,6 +118,18 @@ impl Timestamp {
     #[must_use]
     pub fn from_sort_key(digits: &str) -> Option<Self> {
         Self::from_micros(digits.parse::<i64>().ok()?.checked_sub(MICROS_TO_1970)?).ok()
+    }
+
+    /// The moment so much later; [`Timestamp::MAX`] at most.
+    #[must_use]
+    pub fn plus(self, duration: std::time::Duration) -> Self {
+        self.plus_micros(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// How long after `earlier` the moment is; nothing if it is before.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Option<std::time::Duration> {
+        u64::try_from(self.micros() - earlier.micros()).ok().map(std::time::Duration::from_micros)
     }
 
     /// The moment `micros` later, or the end of time.

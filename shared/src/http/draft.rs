@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::fields::{Blank, Fields, list_of};
-use super::openapi::{ExpectedVersionSchema, JsonObjectSchema, MomentSchema};
+use super::openapi::schemas::{ExpectedVersionSchema, JsonObjectSchema, MomentSchema};
 use super::problem::{FieldProblem, FieldProblemKind, Place, Problem, too_long};
 use crate::domain::category::EventCategory;
 use crate::domain::commit::Commit;
@@ -25,10 +25,10 @@ pub struct EventRequest {
     #[schema(min_length = 1, max_length = 255)]
     pub event_type: String,
     /// Where it came from.
-    #[schema(value_type = Option<super::openapi::EventSourceSchema>, default = "backend")]
+    #[schema(value_type = Option<super::openapi::schemas::EventSourceSchema>, default = "backend")]
     pub event_source: Option<EventSource>,
     /// What kind of thing it is about.
-    #[schema(value_type = Option<super::openapi::EventCategorySchema>, default = "user_action")]
+    #[schema(value_type = Option<super::openapi::schemas::EventCategorySchema>, default = "user_action")]
     pub event_category: Option<EventCategory>,
     /// Whom it is about. At most 512 bytes; so are the other ids but the organization's. Blank is nothing.
     pub user_id: Option<String>,
@@ -130,7 +130,8 @@ fn drafts_at(items: &[&RawValue], loc: &[Place]) -> Result<Vec<EventDraft>, Prob
     if problems.is_empty() { Ok(drafts) } else { Err(Problem::invalid(problems)) }
 }
 
-fn draft_at(json: &RawValue, loc: Vec<Place>) -> Result<EventDraft, Vec<FieldProblem>> {
+/// The event that this JSON describes.
+pub(super) fn draft_at(json: &RawValue, loc: Vec<Place>) -> Result<EventDraft, Vec<FieldProblem>> {
     let mut fields = Fields::read(json, loc, Blank::Value).map_err(|problem| vec![problem])?;
     let event_type = event_type(&mut fields);
     let details = |fields: &mut Fields<'_>, event_type| EventDetails {

@@ -6,12 +6,16 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::str::FromStr;
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::problem::{FieldProblem, FieldProblemKind, Place};
+use super::problem::{FieldProblem, FieldProblemKind, Place, Problem, shown, too_long};
 use crate::domain::identifiers::IdentifierError;
 use crate::domain::json::JsonObject;
 use crate::domain::timestamp::Timestamp;
+
+/// The most items of a list of words.
+const MAX_WORDS: usize = 100;
 
 /// What an empty text stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub(super) struct Fields<'a> {
     whole: &'a RawValue,
     members: HashMap<String, &'a RawValue>,
     blank: Blank,
+    /// The members that may hold secrets: no problem shows what was sent as one of them.
+    secret: &'static [&'static str],
     problems: Vec<FieldProblem>,
 }
 
@@ -38,8 +44,20 @@ impl<'a> Fields<'a> {
     /// A problem if it is no object.
     pub(super) fn read(json: &'a RawValue, loc: Vec<Place>, blank: Blank) -> Result<Self, FieldProblem> {
         match serde_json::from_str(json.get()) {
-            Ok(members) => Ok(Self { loc, whole: json, members, blank, problems: Vec::new() }),
+            Ok(members) => Ok(Self { loc, whole: json, members, blank, secret: &[], problems: Vec::new() }),
             Err(_) => Err(FieldProblem::with_json(FieldProblemKind::DictType, loc, "Input should be a valid dictionary", json)),
+        }
+    }
+
+    /// The fields of the object that is the request's body, of which these may hold secrets.
+    ///
+    /// # Errors
+    /// A problem if it is no object.
+    pub(super) fn read_body(json: &'a RawValue, secret: &'static [&'static str]) -> Result<Self, Problem> {
+        match Self::read(json, vec![Place::name("body")], Blank::Value) {
+            Ok(fields) => Ok(Self { secret, ..fields }),
+            Err(problem) if secret.is_empty() => Err(Problem::invalid(vec![problem])),
+            Err(problem) => Err(Problem::invalid(vec![FieldProblem { input: Value::Null, ..problem }])),
         }
     }
 
@@ -61,6 +79,11 @@ impl<'a> Fields<'a> {
         self.members.get(name).copied().filter(|json| !is_nothing(json.get()))
     }
 
+    /// Whether a field is there, be it null.
+    pub(super) fn mentions(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
     /// Where a field is.
     pub(super) fn loc(&self, name: &str) -> Vec<Place> {
         self.loc.iter().cloned().chain([Place::name(name)]).collect()
@@ -68,9 +91,18 @@ impl<'a> Fields<'a> {
 
     /// Remembers that a field is wrong.
     pub(super) fn refuse(&mut self, name: &str, kind: FieldProblemKind, msg: impl Into<String>) {
-        let input = self.members.get(name).copied().unwrap_or(self.whole);
-        let problem = FieldProblem::with_json(kind, self.loc(name), msg, input);
+        let loc = self.loc(name);
+        let problem = match self.members.get(name).copied() {
+            _ if self.secret.contains(&name) => FieldProblem::new(kind, loc, msg, Value::Null),
+            Some(input) => FieldProblem::with_json(kind, loc, msg, input),
+            None => FieldProblem::new(kind, loc, msg, self.shown_whole()),
+        };
         self.problems.push(problem);
+    }
+
+    /// What a problem shows of the whole object.
+    fn shown_whole(&self) -> Value {
+        if self.secret.is_empty() { shown(self.whole) } else { Value::Null }
     }
 
     /// Remembers that a field breaks a rule of its own.
@@ -80,7 +112,7 @@ impl<'a> Fields<'a> {
 
     /// Remembers that a field must be there.
     pub(super) fn missing(&mut self, name: &str) {
-        let problem = FieldProblem::with_json(FieldProblemKind::Missing, self.loc(name), "Field required", self.whole);
+        let problem = FieldProblem::new(FieldProblemKind::Missing, self.loc(name), "Field required", self.shown_whole());
         self.problems.push(problem);
     }
 
@@ -174,8 +206,49 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A text for people to read: trimmed, of 1 to `most` characters, none of them a control character.
+    pub(super) fn label(&mut self, name: &str, most: usize) -> Option<String> {
+        let label = self.text(name)?.trim().to_owned();
+        if label.is_empty() {
+            self.refuse(name, FieldProblemKind::StringTooShort, "String should have at least 1 character");
+        } else if label.chars().count() > most {
+            self.refuse(name, FieldProblemKind::StringTooLong, format!("String should have at most {most} characters"));
+        } else if label.chars().any(char::is_control) {
+            self.refuse_value(name, "must not hold control characters");
+        } else {
+            return Some(label);
+        }
+        None
+    }
+
+    /// Yes or no, as a word, as a text or as 1 or 0.
+    pub(super) fn boolean(&mut self, name: &str) -> Option<bool> {
+        let json = self.given(name)?.get();
+        let text = text_of(json);
+        match text.as_deref().map_or(json, str::trim).to_ascii_lowercase().as_str() {
+            "true" | "1" => return Some(true),
+            "false" | "0" => return Some(false),
+            _ => {}
+        }
+        let (kind, msg) = match text {
+            Some(_) => (FieldProblemKind::BoolParsing, "Input should be a valid boolean, unable to interpret input"),
+            None => (FieldProblemKind::BoolType, "Input should be a valid boolean"),
+        };
+        self.refuse(name, kind, msg);
+        None
+    }
+
     /// A whole number from `least` to `most`, as a number or its digits.
     pub(super) fn integer(&mut self, name: &str, least: u64, most: u64) -> Option<u64> {
+        self.number(name, least.into(), most.into()).and_then(|number| u64::try_from(number).ok())
+    }
+
+    /// A whole number that may be negative, as a number or its digits.
+    pub(super) fn signed(&mut self, name: &str, least: i64, most: i64) -> Option<i64> {
+        self.number(name, least.into(), most.into()).and_then(|number| i64::try_from(number).ok())
+    }
+
+    fn number(&mut self, name: &str, least: i128, most: i128) -> Option<i128> {
         let json = self.given(name)?.get();
         let number = match whole_number(json) {
             Ok(number) => number,
@@ -184,15 +257,50 @@ impl<'a> Fields<'a> {
                 return None;
             }
         };
-        if number < i128::from(least) {
+        if number < least {
             self.refuse(name, FieldProblemKind::GreaterThanEqual, format!("Input should be greater than or equal to {least}"));
             None
-        } else if number > i128::from(most) {
+        } else if number > most {
             self.refuse(name, FieldProblemKind::LessThanEqual, format!("Input should be less than or equal to {most}"));
             None
         } else {
-            u64::try_from(number).ok()
+            Some(number)
         }
+    }
+
+    /// The items of a list, each of a form of its own. `kind` says what is wrong with an item that has another.
+    pub(super) fn list_of<T>(
+        &mut self,
+        name: &str,
+        most: usize,
+        mut read: impl FnMut(Option<&str>) -> Result<T, (FieldProblemKind, String)>,
+    ) -> Option<Vec<T>> {
+        let items = self.list(name)?;
+        if items.len() > most {
+            let input = Value::String(format!("{} items", items.len()));
+            self.problems.push(too_long(self.loc(name), most, items.len(), input));
+            return None;
+        }
+        let mut values = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            match read(text_of(item.get()).as_deref()) {
+                Ok(value) => values.push(value),
+                Err((kind, msg)) => {
+                    let loc = self.loc(name).into_iter().chain([Place::Index(index)]).collect();
+                    self.problems.push(FieldProblem::with_json(kind, loc, msg, item));
+                }
+            }
+        }
+        Some(values)
+    }
+
+    /// A list of some of a closed set of words.
+    pub(super) fn words<T: Copy>(&mut self, name: &str, all: &[T], as_str: fn(T) -> &'static str) -> Option<Vec<T>> {
+        let read = |text: Option<&str>| {
+            let known = text.and_then(|text| all.iter().copied().find(|value| as_str(*value) == text));
+            known.ok_or_else(|| (FieldProblemKind::Enum, one_of(&all.iter().map(|value| as_str(*value)).collect::<Vec<_>>())))
+        };
+        self.list_of(name, all.len().max(MAX_WORDS), read)
     }
 
     /// The items of a list.
@@ -279,6 +387,42 @@ mod tests {
             assert_eq!(whole_number(json).map_err(|(kind, _)| kind), expected, "{json}");
         }
         assert!(whole_number("123456789012345678901234567890123456789012345678901234567890").is_ok_and(|number| number > 1 << 100));
+    }
+
+    #[test]
+    fn yes_and_no_are_words_texts_or_digits() {
+        for (json, expected) in [
+            ("true", Ok(true)),
+            ("false", Ok(false)),
+            ("1", Ok(true)),
+            ("0", Ok(false)),
+            (r#""True""#, Ok(true)),
+            (r#"" 0 ""#, Ok(false)),
+            (r#""yes""#, Err(FieldProblemKind::BoolParsing)),
+            (r#""""#, Err(FieldProblemKind::BoolParsing)),
+            ("2", Err(FieldProblemKind::BoolType)),
+            ("{}", Err(FieldProblemKind::BoolType)),
+        ] {
+            let object = RawValue::from_string(format!(r#"{{"a":{json}}}"#)).unwrap();
+            let mut fields = Fields::read(&object, Vec::new(), Blank::Value).unwrap();
+            let read = fields.boolean("a");
+            assert_eq!(fields.finish(read).map_err(|problems| problems[0].kind), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn problems_show_nothing_of_secrets() {
+        let object = RawValue::from_string(r#"{"secret":"hidden","open":"shown"}"#.to_owned()).unwrap();
+        let mut fields = Fields::read_body(&object, &["secret"]).unwrap();
+        fields.refuse_value("secret", "x");
+        fields.missing("name");
+        fields.refuse_value("name", "x");
+        fields.refuse_value("open", "x");
+        let problems = serde_json::to_string(&fields.finish(None::<()>).unwrap_err()).unwrap();
+        assert!(problems.contains("shown") && !problems.contains("hidden"), "{problems}");
+        let list = RawValue::from_string(r#"[{"secret":"hidden"}]"#.to_owned()).unwrap();
+        let problem = Fields::read_body(&list, &["secret"]).map(|_| ()).unwrap_err();
+        assert!(!serde_json::to_string(&problem).unwrap().contains("hidden"));
     }
 
     #[test]

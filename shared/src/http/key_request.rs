@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::fields::{Blank, Fields};
-use super::openapi::{MomentSchema, ScopeSchema};
-use super::problem::{FieldProblem, FieldProblemKind, Place, Problem};
+use super::fields::{Blank, Fields, list_of};
+use super::openapi::schemas::{MomentSchema, ScopeSchema};
+use super::problem::{FieldProblemKind, Place, Problem};
 use crate::commands::manage_keys::KeyDraft;
 use crate::domain::access::Scope;
 
@@ -50,37 +50,18 @@ fn name(fields: &mut Fields<'_>) -> Option<String> {
     if fields.given("name").is_none() {
         fields.missing("name");
     }
-    let name = fields.text("name")?.trim().to_owned();
-    if name.is_empty() {
-        fields.refuse("name", FieldProblemKind::StringTooShort, "String should have at least 1 character");
-    } else if name.chars().count() > MAX_NAME_CHARS {
-        let msg = format!("String should have at most {MAX_NAME_CHARS} characters");
-        fields.refuse("name", FieldProblemKind::StringTooLong, msg);
-    } else if name.chars().any(char::is_control) {
-        fields.refuse_value("name", "must not hold control characters");
-    }
-    Some(name)
+    fields.label("name", MAX_NAME_CHARS)
 }
 
 fn scopes(fields: &mut Fields<'_>) -> Option<Vec<Scope>> {
     if fields.given("scopes").is_none() {
         fields.missing("scopes");
     }
-    let items = fields.list("scopes")?;
-    if items.is_empty() {
+    let scopes = fields.words("scopes", Scope::ALL, Scope::as_str)?;
+    if scopes.is_empty() && fields.given("scopes").is_some_and(|given| list_of(given).is_some_and(|items| items.is_empty())) {
         fields.refuse("scopes", FieldProblemKind::TooShort, "List should have at least 1 item after validation, not 0");
     }
-    let mut scopes = BTreeSet::new();
-    for (index, item) in items.into_iter().enumerate() {
-        if let Some(scope) = super::fields::text_of(item.get()).and_then(|text| text.parse().ok()) {
-            scopes.insert(scope);
-        } else {
-            let loc = fields.loc("scopes").into_iter().chain([Place::Index(index)]).collect();
-            let words: Vec<&str> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
-            fields.extend([FieldProblem::with_json(FieldProblemKind::Enum, loc, super::fields::one_of(&words), item)]);
-        }
-    }
-    Some(scopes.into_iter().collect())
+    Some(scopes.into_iter().collect::<BTreeSet<_>>().into_iter().collect())
 }
 
 #[cfg(test)]

@@ -6,13 +6,17 @@
 pub mod answers;
 pub mod caller;
 pub mod credential;
+pub mod dead_letter_request;
 pub mod docs_page;
 pub mod draft;
 mod fields;
 pub mod key_request;
 pub mod openapi;
 pub mod problem;
+pub mod processor_request;
 pub mod query_request;
 pub mod request;
 pub mod respond;
 pub mod routes;
+pub mod subscription_request;
+pub mod webhook_body;

@@ -9,12 +9,18 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::commands::append::AppendError;
+use crate::commands::manage_dead_letters::ManageDeadLettersError;
 use crate::commands::manage_keys::ManageKeysError;
+use crate::commands::manage_processors::ManageProcessorsError;
+use crate::commands::manage_subscriptions::ManageSubscriptionsError;
 use crate::commands::record_events::RecordEventsError;
+use crate::commands::resend_deliveries::ResendDeliveriesError;
+use crate::commands::test_subscription::TestSubscriptionError;
 use crate::domain::access::{ForeignOrganization, Scope};
 use crate::domain::commit::Commit;
 use crate::domain::stream_id::StreamId;
 use crate::domain::version::{ExpectedVersion, Version};
+use crate::ports::queue::QueueError;
 use crate::ports::store_error::StoreError;
 use crate::queries::check_access::AccessError;
 use crate::queries::read_events::ReadEventsError;
@@ -36,6 +42,8 @@ pub enum ProblemKind {
     EventIdReused,
     /// An `Idempotency-Key` was used before, for another request.
     IdempotencyKeyReused,
+    /// What is asked does not go with what there is.
+    Conflict,
     /// The request, or an event of it, has too many bytes.
     TooLarge,
     /// The request does not say what it must, or not in the right form.
@@ -56,6 +64,7 @@ impl ProblemKind {
         Self::VersionConflict,
         Self::EventIdReused,
         Self::IdempotencyKeyReused,
+        Self::Conflict,
         Self::TooLarge,
         Self::Invalid,
         Self::Internal,
@@ -70,7 +79,7 @@ impl ProblemKind {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::VersionConflict | Self::EventIdReused | Self::IdempotencyKeyReused => StatusCode::CONFLICT,
+            Self::VersionConflict | Self::EventIdReused | Self::IdempotencyKeyReused | Self::Conflict => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -89,6 +98,7 @@ impl ProblemKind {
             Self::VersionConflict => "version-conflict",
             Self::EventIdReused => "event-id-reused",
             Self::IdempotencyKeyReused => "idempotency-key-reused",
+            Self::Conflict => "conflict",
             Self::TooLarge => "too-large",
             Self::Invalid => "invalid",
             Self::Internal => "internal",
@@ -107,6 +117,7 @@ impl ProblemKind {
             Self::VersionConflict => "Version conflict",
             Self::EventIdReused => "Event id reused",
             Self::IdempotencyKeyReused => "Idempotency key reused",
+            Self::Conflict => "Conflict",
             Self::TooLarge => "Too large",
             Self::Invalid => "Invalid request",
             Self::Internal => "Internal error",
@@ -137,6 +148,10 @@ impl ProblemKind {
             }
             Self::IdempotencyKeyReused => {
                 "Another request had this `Idempotency-Key`. Nothing was stored. Use a new key for each new request."
+            }
+            Self::Conflict => {
+                "What is asked does not go with what there is, and nothing was changed: `detail` says what is in the way, such as a \
+                 subscription that is disabled, an id that is taken, or as many of them as there may be."
             }
             Self::TooLarge => {
                 "The body, or one event of it, has too many bytes. Nothing was stored. Send fewer events at a time, or smaller ones."
@@ -231,6 +246,10 @@ pub enum FieldProblemKind {
     GreaterThanEqual,
     /// A number that is too large.
     LessThanEqual,
+    /// Neither yes nor no.
+    BoolType,
+    /// A text that is neither.
+    BoolParsing,
     /// Not a UUID.
     UuidParsing,
     /// Anything else.
@@ -255,7 +274,7 @@ impl FieldProblem {
 }
 
 /// What a problem shows of a value: the value, or the start of its text if that is long.
-fn shown(input: &RawValue) -> Value {
+pub(super) fn shown(input: &RawValue) -> Value {
     let text = input.get();
     if text.len() <= FieldProblem::INPUT_BYTES
         && let Ok(value) = serde_json::from_str(text)
@@ -469,6 +488,99 @@ impl From<ManageKeysError> for Problem {
             ManageKeysError::NotFound => Self::new(ProblemKind::NotFound, "Key not found"),
             ManageKeysError::Foreign(error) => error.into(),
             ManageKeysError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// A failure of the store while definitions, deliveries or dead letters were read or changed.
+fn of_definitions(error: StoreError) -> Problem {
+    match error {
+        StoreError::Contended => {
+            let detail = "others changed the same at this very moment; try again";
+            Problem::new(ProblemKind::Unavailable, detail).caused_by(error)
+        }
+        StoreError::Unavailable(_) | StoreError::Corrupt(_) => error.into(),
+    }
+}
+
+impl From<QueueError> for Problem {
+    fn from(error: QueueError) -> Self {
+        match error {
+            QueueError::Unavailable { .. } | QueueError::Refused { .. } => {
+                Self::new(ProblemKind::Unavailable, "the queue is not available right now; try again").caused_by(error)
+            }
+            QueueError::Unknown(_) => Self::new(ProblemKind::Internal, "the service made a mistake").caused_by(error),
+        }
+    }
+}
+
+/// A field of the body that breaks a rule which could not be looked at alone. What was sent is not shown.
+fn of_field(path: &[&str], why: impl std::fmt::Display) -> FieldProblem {
+    let loc = [Place::name("body")].into_iter().chain(path.iter().map(|step| Place::name(step))).collect();
+    FieldProblem::new(FieldProblemKind::ValueError, loc, format!("Value error, {why}"), Value::Null)
+}
+
+impl From<ManageSubscriptionsError> for Problem {
+    fn from(error: ManageSubscriptionsError) -> Self {
+        let text = error.to_string();
+        match error {
+            ManageSubscriptionsError::NotFound => Self::new(ProblemKind::NotFound, "Subscription not found"),
+            ManageSubscriptionsError::Foreign(error) => error.into(),
+            ManageSubscriptionsError::IdTaken | ManageSubscriptionsError::TooMany => Self::new(ProblemKind::Conflict, text),
+            ManageSubscriptionsError::NoCallbackUrl | ManageSubscriptionsError::Refused(_) => {
+                Self::invalid(vec![of_field(&["callback_url"], text)])
+            }
+            ManageSubscriptionsError::Store(error) => of_definitions(error),
+        }
+    }
+}
+
+impl From<ResendDeliveriesError> for Problem {
+    fn from(error: ResendDeliveriesError) -> Self {
+        match error {
+            ResendDeliveriesError::NotFound => Self::new(ProblemKind::NotFound, "Subscription not found"),
+            ResendDeliveriesError::NoSuchDelivery => Self::new(ProblemKind::NotFound, "Delivery not found"),
+            ResendDeliveriesError::Inactive => Self::new(ProblemKind::Conflict, error.to_string()),
+            ResendDeliveriesError::Queue(error) => error.into(),
+            ResendDeliveriesError::Store(error) => of_definitions(error),
+        }
+    }
+}
+
+impl From<TestSubscriptionError> for Problem {
+    fn from(error: TestSubscriptionError) -> Self {
+        match error {
+            TestSubscriptionError::NotFound => Self::new(ProblemKind::NotFound, "Subscription not found"),
+            TestSubscriptionError::NoCallbackUrl => Self::new(ProblemKind::Conflict, error.to_string()),
+            TestSubscriptionError::Store(error) => of_definitions(error),
+        }
+    }
+}
+
+impl From<ManageProcessorsError> for Problem {
+    fn from(error: ManageProcessorsError) -> Self {
+        let text = error.to_string();
+        match error {
+            ManageProcessorsError::NotFound => Self::new(ProblemKind::NotFound, "Processor not found"),
+            ManageProcessorsError::NoSuchEvent => Self::new(ProblemKind::NotFound, text),
+            ManageProcessorsError::Foreign(error) => error.into(),
+            ManageProcessorsError::OutOfBounds => Self::new(ProblemKind::Forbidden, text),
+            ManageProcessorsError::Config(problems) => {
+                Self::invalid(problems.iter().map(|problem| of_field(&["config", &problem.field], &problem.message)).collect())
+            }
+            ManageProcessorsError::Refused(refused) => Self::invalid(vec![of_field(&["config", "url"], refused)]),
+            ManageProcessorsError::TooMany => Self::new(ProblemKind::Conflict, text),
+            ManageProcessorsError::Store(error) => of_definitions(error),
+        }
+    }
+}
+
+impl From<ManageDeadLettersError> for Problem {
+    fn from(error: ManageDeadLettersError) -> Self {
+        match error {
+            ManageDeadLettersError::NotFound => Self::new(ProblemKind::NotFound, "Dead letter not found"),
+            ManageDeadLettersError::Queue(error) => error.into(),
+            ManageDeadLettersError::Store(error) => of_definitions(error),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::fields::{Blank, Fields};
-use super::openapi::{JsonObjectSchema, MomentSchema};
+use super::openapi::schemas::{JsonObjectSchema, MomentSchema};
 use super::problem::{FieldProblem, FieldProblemKind, Place, Problem};
 use super::request::query_string;
 use crate::domain::category::EventCategory;
@@ -32,13 +32,13 @@ pub struct QueryRequest {
     /// The type, exactly.
     pub event_type: Option<String>,
     /// The source.
-    #[schema(value_type = Option<super::openapi::EventSourceSchema>)]
+    #[schema(value_type = Option<super::openapi::schemas::EventSourceSchema>)]
     pub event_source: Option<EventSource>,
     /// The category.
-    #[schema(value_type = Option<super::openapi::EventCategorySchema>)]
+    #[schema(value_type = Option<super::openapi::schemas::EventCategorySchema>)]
     pub event_category: Option<EventCategory>,
     /// The processing status.
-    #[schema(value_type = Option<super::openapi::EventStatusSchema>)]
+    #[schema(value_type = Option<super::openapi::schemas::EventStatusSchema>)]
     pub status: Option<EventStatus>,
     /// The visit.
     pub session_id: Option<String>,
@@ -104,6 +104,11 @@ fn page_size(fields: &mut Fields<'_>) -> PageSize {
     limit.and_then(|limit| PageSize::new(usize::try_from(limit).ok()?)).unwrap_or_default()
 }
 
+/// How many items of a list are asked for: the same as of a query.
+pub(super) fn limit(fields: &mut Fields<'_>) -> usize {
+    page_size(fields).get()
+}
+
 fn page_start(fields: &mut Fields<'_>, filter: &EventFilter) -> PageStart {
     let offset = fields.integer("offset", 0, i64::MAX.unsigned_abs()).unwrap_or_default();
     let Some(cursor) = fields.text("cursor") else { return PageStart::Offset(offset) };
@@ -127,7 +132,7 @@ fn page_start(fields: &mut Fields<'_>, filter: &EventFilter) -> PageStart {
 /// mistake of the sender's, and not an empty stream.
 pub fn stream_request(stream_id: &str, request: &Request) -> Result<StreamRequest, Problem> {
     let parameters = query_string(request)?;
-    let mut fields = read_parameters(&parameters)?;
+    let mut fields = parameters_of(&parameters)?;
     let stream = stream_id.parse::<StreamId>().map_err(|error| {
         let loc = vec![Place::name("path"), Place::name("stream_id")];
         FieldProblem::new(FieldProblemKind::ValueError, loc, format!("Value error, {error}"), Value::String(cut(stream_id)))
@@ -153,12 +158,13 @@ pub fn stream_request(stream_id: &str, request: &Request) -> Result<StreamReques
 /// [`Problem::invalid`] with everything that is wrong with it.
 pub fn statistics_scope(request: &Request) -> Result<StatisticsScope, Problem> {
     let parameters = query_string(request)?;
-    let mut fields = read_parameters(&parameters)?;
+    let mut fields = parameters_of(&parameters)?;
     let scope = StatisticsScope { organization: fields.identifier("organization_id"), user: fields.identifier("user_id") };
     fields.finish(Some(scope)).map_err(Problem::invalid)
 }
 
-fn read_parameters(parameters: &RawValue) -> Result<Fields<'_>, Problem> {
+/// The fields of a query string.
+pub(super) fn parameters_of(parameters: &RawValue) -> Result<Fields<'_>, Problem> {
     Fields::read(parameters, vec![Place::name("query")], Blank::Nothing).map_err(|problem| Problem::invalid(vec![problem]))
 }
 

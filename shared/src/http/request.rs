@@ -14,6 +14,9 @@ use crate::domain::json::{JsonError, check_json};
 /// The most bytes of a body. More never comes through Lambda.
 pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 
+/// The most bytes of a body that describes a processor, a subscription or what to do with them.
+pub const MAX_DEFINITION_BYTES: usize = 64 * 1024;
+
 /// The header that makes a whole request repeatable.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
@@ -35,9 +38,33 @@ pub fn path(request: &Request) -> &str {
 /// # Errors
 /// [`ProblemKind::TooLarge`] before anything is parsed, [`ProblemKind::Invalid`] if it is not such JSON.
 pub fn json_body(request: &Request) -> Result<&RawValue, Problem> {
+    json_body_of(request, MAX_BODY_BYTES)
+}
+
+/// The same of a body that describes a processor, a subscription or what to do with them.
+///
+/// # Errors
+/// The same, from [`MAX_DEFINITION_BYTES`] on.
+pub fn definition_body(request: &Request) -> Result<&RawValue, Problem> {
+    json_body_of(request, MAX_DEFINITION_BYTES)
+}
+
+/// The same of a body that need not be there: nothing is an object without members.
+///
+/// # Errors
+/// The same as those of [`definition_body`].
+pub fn optional_body(request: &Request) -> Result<&RawValue, Problem> {
     let bytes: &[u8] = request.body().as_ref();
-    if bytes.len() > MAX_BODY_BYTES {
-        let detail = format!("the body has {} bytes; {MAX_BODY_BYTES} are allowed", bytes.len());
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return serde_json::from_str("{}").map_err(|error| not_json(&error.to_string()));
+    }
+    definition_body(request)
+}
+
+fn json_body_of(request: &Request, most: usize) -> Result<&RawValue, Problem> {
+    let bytes: &[u8] = request.body().as_ref();
+    if bytes.len() > most {
+        let detail = format!("the body has {} bytes; {most} are allowed", bytes.len());
         return Err(Problem::new(ProblemKind::TooLarge, detail));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| not_json("it is not UTF-8"))?;

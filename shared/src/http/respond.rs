@@ -166,6 +166,7 @@ fn failure(problem: &Problem) -> Response<Body> {
         | ProblemKind::VersionConflict
         | ProblemKind::EventIdReused
         | ProblemKind::IdempotencyKeyReused
+        | ProblemKind::Conflict
         | ProblemKind::TooLarge
         | ProblemKind::Invalid
         | ProblemKind::Internal => {}

@@ -1,7 +1,10 @@
 //! The routes: one table for the functions, the local process, the documents and the deployment.
 
+mod table;
+
 use lambda_http::http::Method;
 
+pub use self::table::ROUTES;
 use super::problem::Problem;
 use super::request::percent_decoded;
 use crate::domain::access::Scope;
@@ -39,6 +42,12 @@ pub enum Endpoint {
     RecordEvents(RecordEventsEndpoint),
     /// `functions/read-events`.
     ReadEvents(ReadEventsEndpoint),
+    /// `functions/manage-subscriptions`.
+    ManageSubscriptions(ManageSubscriptionsEndpoint),
+    /// `functions/manage-processors`.
+    ManageProcessors(ManageProcessorsEndpoint),
+    /// `functions/manage-dead-letters`.
+    ManageDeadLetters(ManageDeadLettersEndpoint),
     /// `functions/manage-keys`.
     ManageKeys(ManageKeysEndpoint),
 }
@@ -50,6 +59,9 @@ impl Endpoint {
         match self {
             Self::RecordEvents(_) => "record-events",
             Self::ReadEvents(_) => "read-events",
+            Self::ManageSubscriptions(_) => "manage-subscriptions",
+            Self::ManageProcessors(_) => "manage-processors",
+            Self::ManageDeadLetters(_) => "manage-dead-letters",
             Self::ManageKeys(_) => "manage-keys",
         }
     }
@@ -69,6 +81,8 @@ pub enum RecordEventsEndpoint {
 pub enum ReadEventsEndpoint {
     /// One event.
     Event,
+    /// What became of one event.
+    Results,
     /// A page of the events that match.
     Query,
     /// How many events there are.
@@ -83,6 +97,59 @@ pub enum ReadEventsEndpoint {
     Docs,
 }
 
+/// What `functions/manage-subscriptions` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ManageSubscriptionsEndpoint {
+    /// Makes a subscription.
+    Create,
+    /// Lists subscriptions.
+    List,
+    /// One subscription.
+    Get,
+    /// Changes one.
+    Change,
+    /// Deletes one.
+    Delete,
+    /// Gives one a new secret.
+    RotateSecret,
+    /// Sends a test to one.
+    Test,
+    /// Lists what was sent to one.
+    Deliveries,
+    /// Sends one event again.
+    Resend,
+    /// Sends again what was missed.
+    Recover,
+}
+
+/// What `functions/manage-processors` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ManageProcessorsEndpoint {
+    /// Makes or redefines a processor.
+    Create,
+    /// Lists processors.
+    List,
+    /// One processor.
+    Get,
+    /// Switches one on or off.
+    Toggle,
+    /// Tries one on an event.
+    Test,
+    /// Removes one.
+    Delete,
+}
+
+/// What `functions/manage-dead-letters` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ManageDeadLettersEndpoint {
+    /// Lists dead letters.
+    List,
+    /// Sends some to their queues again.
+    Redrive,
+    /// Removes one.
+    Delete,
+}
+
 /// What `functions/manage-keys` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ManageKeysEndpoint {
@@ -93,114 +160,6 @@ pub enum ManageKeysEndpoint {
     /// Revokes a key.
     Revoke,
 }
-
-/// Every route.
-pub const ROUTES: &[Route] = &[
-    Route {
-        endpoint: Endpoint::RecordEvents(RecordEventsEndpoint::Create),
-        method: Method::POST,
-        path: "/api/v1/events/create",
-        access: Access::Scope(Scope::Write),
-        operation_id: "create_event",
-        summary: "Record an event",
-    },
-    Route {
-        endpoint: Endpoint::RecordEvents(RecordEventsEndpoint::Batch),
-        method: Method::POST,
-        path: "/api/v1/events/batch",
-        access: Access::Scope(Scope::Write),
-        operation_id: "create_events",
-        summary: "Record up to 100 events, all or none",
-    },
-    Route {
-        endpoint: Endpoint::ReadEvents(ReadEventsEndpoint::Query),
-        method: Method::POST,
-        path: "/api/v1/events/query",
-        access: Access::Scope(Scope::Read),
-        operation_id: "query_events",
-        summary: "Find events, newest first",
-    },
-    Route {
-        endpoint: Endpoint::ReadEvents(ReadEventsEndpoint::Statistics),
-        method: Method::GET,
-        path: "/api/v1/events/statistics",
-        access: Access::Scope(Scope::Read),
-        operation_id: "get_statistics",
-        summary: "Count events",
-    },
-    Route {
-        endpoint: Endpoint::ReadEvents(ReadEventsEndpoint::Stream),
-        method: Method::GET,
-        path: "/api/v1/events/stream/{stream_id+}",
-        access: Access::Scope(Scope::Read),
-        operation_id: "get_stream",
-        summary: "Read the events of a stream, in their order",
-    },
-    Route {
-        endpoint: Endpoint::ReadEvents(ReadEventsEndpoint::Event),
-        method: Method::GET,
-        path: "/api/v1/events/{event_id}",
-        access: Access::Scope(Scope::Read),
-        operation_id: "get_event",
-        summary: "Read an event",
-    },
-    Route {
-        endpoint: Endpoint::ManageKeys(ManageKeysEndpoint::Create),
-        method: Method::POST,
-        path: "/api/v1/keys",
-        access: Access::Scope(Scope::Admin),
-        operation_id: "create_key",
-        summary: "Make an API key",
-    },
-    Route {
-        endpoint: Endpoint::ManageKeys(ManageKeysEndpoint::List),
-        method: Method::GET,
-        path: "/api/v1/keys",
-        access: Access::Scope(Scope::Admin),
-        operation_id: "list_keys",
-        summary: "List the API keys",
-    },
-    Route {
-        endpoint: Endpoint::ManageKeys(ManageKeysEndpoint::Revoke),
-        method: Method::DELETE,
-        path: "/api/v1/keys/{key_id}",
-        access: Access::Scope(Scope::Admin),
-        operation_id: "revoke_key",
-        summary: "Revoke an API key",
-    },
-    Route {
-        endpoint: Endpoint::ReadEvents(ReadEventsEndpoint::Health),
-        method: Method::GET,
-        path: "/health",
-        access: Access::Public,
-        operation_id: "get_health",
-        summary: "Whether the service can work",
-    },
-    Route {
-        endpoint: Endpoint::ReadEvents(ReadEventsEndpoint::Health),
-        method: Method::GET,
-        path: "/api/v1/events/health",
-        access: Access::Public,
-        operation_id: "get_events_health",
-        summary: "The same as `/health`",
-    },
-    Route {
-        endpoint: Endpoint::ReadEvents(ReadEventsEndpoint::OpenApi),
-        method: Method::GET,
-        path: "/openapi.json",
-        access: Access::Public,
-        operation_id: "get_openapi",
-        summary: "This description, for machines",
-    },
-    Route {
-        endpoint: Endpoint::ReadEvents(ReadEventsEndpoint::Docs),
-        method: Method::GET,
-        path: "/docs",
-        access: Access::Public,
-        operation_id: "get_docs",
-        summary: "This description, for people",
-    },
-];
 
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,37 +175,77 @@ pub enum Destination {
 pub struct Matched {
     /// The route.
     pub route: &'static Route,
-    /// What the parameter of its path stands for, decoded; empty if it has none.
-    pub parameter: String,
+    /// What the parameters of its path stand for, by their names, decoded.
+    pub parameters: Vec<(&'static str, String)>,
 }
 
-/// Finds where a request goes. `path` is percent-encoded. A literal path wins over a parameter.
+impl Matched {
+    /// What the parameter of this name stands for; empty, as no parameter is, if the path has none of this name.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> &str {
+        self.parameters.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+    }
+}
+
+/// Finds where a request goes. `path` is percent-encoded. A literal segment wins over a parameter, the first that differs
+/// deciding.
 ///
 /// # Errors
 /// 404 for an unknown path, 405 for a known one with another method.
 pub fn find(method: &Method, path: &str) -> Result<Destination, Problem> {
-    let fitting: Vec<(&'static Route, String)> =
-        ROUTES.iter().filter_map(|route| parameter_of(route.path, path).map(|parameter| (route, parameter))).collect();
-    let literal = fitting.iter().any(|(route, _)| !route.path.contains('{'));
-    let fitting: Vec<(&'static Route, String)> = fitting.into_iter().filter(|(route, _)| !literal || !route.path.contains('{')).collect();
-    if fitting.is_empty() {
-        return Err(Problem::no_such_path());
-    }
+    let mut fitting: Vec<(&'static Route, Fit)> = ROUTES.iter().filter_map(|route| Some((route, fit(route.path, path)?))).collect();
+    let Some(closest) = fitting.iter().map(|(_, fit)| fit.steps.clone()).min() else { return Err(Problem::no_such_path()) };
+    fitting.retain(|(_, fit)| fit.steps == closest);
     let allowed = allowed_methods(fitting.iter().map(|(route, _)| &route.method));
     let wanted = if *method == Method::HEAD { &Method::GET } else { method };
     match fitting.into_iter().find(|(route, _)| route.method == *wanted) {
-        Some((route, parameter)) => Ok(Destination::Route(Matched { route, parameter })),
+        Some((route, fit)) => Ok(Destination::Route(Matched { route, parameters: fit.parameters })),
         None if *method == Method::OPTIONS => Ok(Destination::Options(allowed)),
         None => Err(Problem::method_not_allowed(allowed)),
     }
 }
 
-/// What the parameter of `template` stands for in `path`, if that fits. Empty if it has none.
-fn parameter_of(template: &str, path: &str) -> Option<String> {
-    let Some((before, name)) = template.split_once('{') else { return (template == path).then(String::new) };
-    let takes_rest = name.ends_with("+}");
-    let value = path.strip_prefix(before).filter(|value| !value.is_empty() && (takes_rest || !value.contains('/')))?;
-    String::from_utf8(percent_decoded(value)).ok()
+/// How a path fits a route's.
+#[derive(Default)]
+struct Fit {
+    /// How closely, segment by segment.
+    steps: Vec<Step>,
+    parameters: Vec<(&'static str, String)>,
+}
+
+/// How a segment of a route's path fits, closest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Literal,
+    Parameter,
+    Rest,
+}
+
+fn fit(template: &'static str, path: &str) -> Option<Fit> {
+    let mut fit = Fit::default();
+    let mut rest = Some(path);
+    for step in template.split('/') {
+        let left = rest?;
+        let (segment, after) = left.split_once('/').map_or((left, None), |(segment, after)| (segment, Some(after)));
+        let name = step.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
+        let (step, taken) = match (name, name.and_then(|name| name.strip_suffix('+'))) {
+            (_, Some(name)) => (Step::Rest, Some((name, left))),
+            (Some(name), None) => (Step::Parameter, Some((name, segment))),
+            (None, None) if step == segment => (Step::Literal, None),
+            (None, None) => return None,
+        };
+        fit.steps.push(step);
+        if let Some((name, value)) = taken {
+            fit.parameters.push((name, decoded(value)?));
+        }
+        rest = after.filter(|_| step != Step::Rest);
+    }
+    rest.is_none().then_some(fit)
+}
+
+/// What a part of a path stands for, unless it is empty or no text.
+fn decoded(part: &str) -> Option<String> {
+    String::from_utf8(percent_decoded(part)).ok().filter(|text| !text.is_empty())
 }
 
 fn allowed_methods<'a>(methods: impl Iterator<Item = &'a Method>) -> String {
@@ -270,7 +269,10 @@ mod tests {
 
     fn operation(method: &Method, path: &str) -> Result<(&'static str, String), ProblemKind> {
         match find(method, path).map_err(|problem| problem.kind())? {
-            Destination::Route(matched) => Ok((matched.route.operation_id, matched.parameter)),
+            Destination::Route(matched) => {
+                let values: Vec<&str> = matched.parameters.iter().map(|(_, value)| value.as_str()).collect();
+                Ok((matched.route.operation_id, values.join(" ")))
+            }
             Destination::Options(allowed) => Ok(("options", allowed)),
         }
     }
@@ -278,7 +280,7 @@ mod tests {
     #[test]
     fn every_route_is_found_by_its_own_method_and_path() {
         for route in ROUTES {
-            let path = route.path.replace("{stream_id+}", "order:1").replace("{event_id}", "e").replace("{key_id}", "k");
+            let path = route.path.replace("{stream_id+}", "order:1").replace(['{', '}'], "~");
             assert_eq!(operation(&route.method, &path).map(|(id, _)| id), Ok(route.operation_id));
         }
         let ids: HashSet<&str> = ROUTES.iter().map(|route| route.operation_id).collect();
@@ -286,23 +288,49 @@ mod tests {
     }
 
     #[test]
-    fn a_path_parameter_is_at_the_end_and_there_is_one_at_most() {
+    fn a_parameter_is_a_whole_segment_with_a_name_of_its_own_and_only_the_last_takes_the_rest() {
         for route in ROUTES {
-            let open = route.path.find('{');
-            assert!(open.is_none_or(|open| route.path[open + 1..].find('}') == Some(route.path.len() - open - 2)), "{}", route.path);
+            let named: Vec<&str> = route.path.split('/').filter(|segment| segment.contains(['{', '}', '+'])).collect();
+            for (index, segment) in named.iter().enumerate() {
+                let name = segment.strip_prefix('{').and_then(|name| name.strip_suffix('}')).unwrap_or_else(|| panic!("{}", route.path));
+                assert!(!named[..index].contains(segment), "{}", route.path);
+                let takes_rest = name.ends_with('+');
+                assert!(!takes_rest || route.path.ends_with(segment), "{}", route.path);
+                assert!(name.trim_end_matches('+').chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{}", route.path);
+            }
         }
     }
 
     #[test]
-    fn a_parameter_is_decoded_and_a_literal_path_wins_over_it() {
+    fn parameters_are_decoded_and_found_by_their_names() {
+        let Ok(Destination::Route(matched)) = find(&Method::POST, "/api/v1/events/subscriptions/a%2Fb/deliveries/m%20s/resend") else {
+            panic!("no route")
+        };
+        assert_eq!((matched.parameter("subscription_id"), matched.parameter("delivery_id"), matched.parameter("x")), ("a/b", "m s", ""));
+    }
+
+    #[test]
+    fn a_parameter_is_decoded_and_a_literal_segment_wins_over_it() {
+        let text = |text: &str| text.to_owned();
         for (method, path, expected) in [
-            (Method::GET, "/api/v1/events/abc", Ok(("get_event", "abc".to_owned()))),
-            (Method::HEAD, "/api/v1/events/abc", Ok(("get_event", "abc".to_owned()))),
+            (Method::GET, "/api/v1/events/abc", Ok(("get_event", text("abc")))),
+            (Method::HEAD, "/api/v1/events/abc", Ok(("get_event", text("abc")))),
+            (Method::GET, "/api/v1/events/abc/results", Ok(("get_results", text("abc")))),
             (Method::GET, "/api/v1/events/health", Ok(("get_events_health", String::new()))),
             (Method::GET, "/api/v1/events/statistics", Ok(("get_statistics", String::new()))),
-            (Method::GET, "/api/v1/events/stream/order%3A1%2F2", Ok(("get_stream", "order:1/2".to_owned()))),
-            (Method::GET, "/api/v1/events/stream/order:1/2", Ok(("get_stream", "order:1/2".to_owned()))),
-            (Method::GET, "/api/v1/events/stream/caf%C3%A9:1", Ok(("get_stream", "café:1".to_owned()))),
+            (Method::GET, "/api/v1/events/stream/order%3A1%2F2", Ok(("get_stream", text("order:1/2")))),
+            (Method::GET, "/api/v1/events/stream/order:1/2", Ok(("get_stream", text("order:1/2")))),
+            (Method::GET, "/api/v1/events/stream/order:1/results", Ok(("get_stream", text("order:1/results")))),
+            (Method::GET, "/api/v1/events/stream/results", Ok(("get_stream", text("results")))),
+            (Method::GET, "/api/v1/events/stream/caf%C3%A9:1", Ok(("get_stream", text("café:1")))),
+            (Method::GET, "/api/v1/events/subscriptions", Ok(("list_subscriptions", String::new()))),
+            (Method::GET, "/api/v1/events/subscriptions/results", Ok(("get_subscription", text("results")))),
+            (Method::GET, "/api/v1/events/subscriptions/a/deliveries", Ok(("list_deliveries", text("a")))),
+            (Method::POST, "/api/v1/events/subscriptions/a/deliveries/b/resend", Ok(("resend_delivery", text("a b")))),
+            (Method::PUT, "/api/v1/events/processors/%20/toggle", Ok(("toggle_processor", text(" ")))),
+            (Method::POST, "/api/v1/events/dead-letters/redrive", Ok(("redrive_dead_letters", String::new()))),
+            (Method::DELETE, "/api/v1/events/dead-letters/redrive", Err(ProblemKind::MethodNotAllowed)),
+            (Method::DELETE, "/api/v1/events/dead-letters/x", Ok(("delete_dead_letter", text("x")))),
             (Method::GET, "/api/v1/events/query", Err(ProblemKind::MethodNotAllowed)),
             (Method::GET, "/api/v1/events/create", Err(ProblemKind::MethodNotAllowed)),
             (Method::POST, "/api/v1/events/abc", Err(ProblemKind::MethodNotAllowed)),
@@ -310,13 +338,18 @@ mod tests {
             (Method::GET, "/api/v1/events/", Err(ProblemKind::NotFound)),
             (Method::GET, "/api/v1/events", Err(ProblemKind::NotFound)),
             (Method::GET, "/api/v1/events/a/b", Err(ProblemKind::NotFound)),
+            (Method::GET, "/api/v1/events//results", Err(ProblemKind::NotFound)),
+            (Method::GET, "/api/v1/events/a/results/", Err(ProblemKind::NotFound)),
+            (Method::GET, "/api/v1/events/subscriptions/", Err(ProblemKind::NotFound)),
+            (Method::GET, "/api/v1/events/subscriptions/a/deliveries/b", Err(ProblemKind::NotFound)),
             (Method::GET, "/api/v1/events/%ff", Err(ProblemKind::NotFound)),
             (Method::GET, "/health/", Err(ProblemKind::NotFound)),
             (Method::GET, "/", Err(ProblemKind::NotFound)),
             (Method::GET, "", Err(ProblemKind::NotFound)),
             (Method::OPTIONS, "/nowhere", Err(ProblemKind::NotFound)),
-            (Method::OPTIONS, "/api/v1/keys", Ok(("options", "POST, GET, HEAD, OPTIONS".to_owned()))),
-            (Method::OPTIONS, "/api/v1/events/create", Ok(("options", "POST, OPTIONS".to_owned()))),
+            (Method::OPTIONS, "/api/v1/keys", Ok(("options", text("POST, GET, HEAD, OPTIONS")))),
+            (Method::OPTIONS, "/api/v1/events/create", Ok(("options", text("POST, OPTIONS")))),
+            (Method::OPTIONS, "/api/v1/events/subscriptions/x", Ok(("options", text("GET, HEAD, PATCH, DELETE, OPTIONS")))),
         ] {
             assert_eq!(operation(&method, path), expected, "{method} {path}");
         }

@@ -26,6 +26,12 @@ pub trait CommitLog: Send + Sync {
     /// [`StoreError`] if the store does not answer.
     async fn commit_at(&self, slot: &Slot) -> Result<Option<Commit>, StoreError>;
 
+    /// The commit that holds this version of a stream, if the stream has come so far.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store does not answer.
+    async fn commit_holding(&self, stream: &StreamKey, version: Version) -> Result<Option<Commit>, StoreError>;
+
     /// Whether an event that was given its id here has this one, in this organization.
     ///
     /// # Errors

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 
+use super::revision::Revision;
 use super::store_error::StoreError;
-use crate::domain::counters::{CounterKey, CounterScope, Tally, UserRanking};
+use crate::domain::counters::{CounterKey, CounterScope, ProcessorTallies, Tally, UserRanking};
 
 /// Keeps counter items, each with a revision that changes with every save. Held to
 /// `testing::counter_store`.
@@ -32,8 +33,16 @@ pub trait CounterStore: Send + Sync {
     /// # Errors
     /// [`StoreError`] if the store does not answer: then the ranking may or may not be saved.
     async fn save_ranking(&self, scope: &CounterScope, ranking: &UserRanking, revision: Revision) -> Result<bool, StoreError>;
-}
 
-/// Which save of an item one has seen; 0 before the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Revision(pub u64);
+    /// How processors have done, and the revision of that.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store does not answer.
+    async fn processor_tallies(&self) -> Result<(ProcessorTallies, Revision), StoreError>;
+
+    /// Saves how processors have done if it still has the revision. Returns whether it had.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store does not answer: then it may or may not be saved.
+    async fn save_processor_tallies(&self, tallies: &ProcessorTallies, revision: Revision) -> Result<bool, StoreError>;
+}

@@ -4,9 +4,17 @@
 pub mod clock;
 pub mod commit_log;
 pub mod counter_store;
+pub mod dead_letters;
+pub mod definition_store;
+pub mod delivery_log;
+pub mod event_bus;
 pub mod event_reader;
 pub mod key_store;
 pub mod outcome_log;
+pub mod queue;
 pub mod random;
+pub mod revision;
 pub mod store_error;
+pub mod timer;
 pub mod token_verifier;
+pub mod webhook_sender;

@@ -1,12 +1,16 @@
 //! Things to test with.
 
 use crate::domain::commit::{Attempt, Commit, CommittedEvent};
+use crate::domain::delivery::{Delivery, DeliveryAttempt, DeliveryId, DeliveryState};
 use crate::domain::event::EventDetails;
 use crate::domain::event_id::EventId;
 use crate::domain::json::JsonObject;
+use crate::domain::processor::Processor;
 use crate::domain::stream_id::StreamKey;
+use crate::domain::subscription::Subscription;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::version::Version;
+use crate::domain::work::{EventRef, StreamRef};
 
 /// A Monday noon.
 #[must_use]
@@ -65,4 +69,66 @@ pub fn commit(stream_name: &str, first: u64, events: Vec<CommittedEvent>) -> Com
 #[must_use]
 pub fn client_id(number: u64) -> EventId {
     format!("00000000-0000-4000-8000-{number:012}").parse().unwrap()
+}
+
+/// These members over the default ones, as the type that both make up.
+fn over<T: serde::de::DeserializeOwned>(mut default: serde_json::Value, json: &serde_json::Value) -> T {
+    for (name, value) in json.as_object().unwrap() {
+        default[name] = value.clone();
+    }
+    serde_json::from_str(&default.to_string()).unwrap()
+}
+
+/// A subscription as the store keeps it, with these members: by default one to everything, made at noon, that gets webhooks.
+#[must_use]
+pub fn subscription(json: &serde_json::Value) -> Subscription {
+    let default = serde_json::json!({
+        "id": "subscription-1", "organization": null, "subscriber_name": "mailer", "subscriber_type": "webhook",
+        "event_types": ["*"], "event_sources": null, "event_categories": null, "callback_url": "https://receiver.example/hook",
+        "secrets": [{"secret": "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0", "until": null}], "enabled": true, "disabled_because": null,
+        "retry_policy": {}, "ordering": "none", "rate_limit": null, "delivery_log": "failures",
+        "active_since": noon(), "created_at": noon(), "updated_at": noon(),
+    });
+    over(default, json)
+}
+
+/// A processor as the store keeps it, with these members: by default one of everything, made at noon and on since then, that
+/// writes to the log.
+#[must_use]
+pub fn processor(json: &serde_json::Value) -> Processor {
+    let filters = json.get("filters").cloned().unwrap_or_else(|| serde_json::json!({}));
+    let enabled = json.get("enabled").and_then(serde_json::Value::as_bool).unwrap_or(true);
+    let activation = serde_json::json!({"from": noon(), "until": null, "filters": filters});
+    let default = serde_json::json!({
+        "id": "processor-1", "organization": null, "name": "logger", "kind": "internal", "enabled": enabled, "priority": 0,
+        "filters": filters, "config": {"action": "log"}, "retry_policy": {}, "activations": if enabled { vec![activation] } else { vec![] },
+        "removed_at": null, "created_at": noon(), "updated_at": noon(),
+    });
+    over(default, json)
+}
+
+/// The delivery of a stream's only event to `subscription-1`, recorded so many seconds after noon, that failed once and is
+/// tried again in an hour.
+#[must_use]
+pub fn delivery(seconds: u64) -> Delivery {
+    let mut commit = commit("acme/order:1", 1, vec![event("order.placed")]);
+    commit.recorded_at = noon().plus(std::time::Duration::from_secs(seconds));
+    let (place, now) = (commit.id(), commit.recorded_at);
+    let later = now.plus(std::time::Duration::from_hours(1));
+    let (response, error) = (Some("busy".to_owned()), None);
+    Delivery {
+        id: DeliveryId::of("subscription-1", place),
+        subscription: "subscription-1".parse().unwrap(),
+        event: EventRef { stream: StreamRef::from(&commit.stream), commit: commit.first, index: 0 },
+        event_id: place,
+        event_type: "order.placed".parse().unwrap(),
+        state: DeliveryState::Retrying,
+        attempts: vec![DeliveryAttempt { at: now, status: Some(503), ms: 12, response, error }],
+        attempt_count: 1,
+        round: 1,
+        due_at: Some(later),
+        next_attempt_at: Some(later),
+        since: now,
+        updated_at: now,
+    }
 }

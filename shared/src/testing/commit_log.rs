@@ -43,6 +43,20 @@ pub async fn a_commit_is_read_back_as_it_was_put(log: &impl CommitLog) {
     assert_eq!(log.commit_at(&Slot { first: Version::new(2), ..slot(&put) }).await.unwrap(), None);
 }
 
+/// Wherever in the commit the version is, and in no other stream.
+pub async fn a_commit_is_found_by_any_version_that_it_holds(log: &impl CommitLog) {
+    let (first, second) = (commit("order:1", 1, vec![event("a"), event("b"), event("c")]), commit("order:1", 4, vec![event("d")]));
+    for put in [&first, &second, &commit("acme/order:1", 1, vec![event("x")])] {
+        assert_eq!(log.put(std::slice::from_ref(put)).await.unwrap(), Put::Stored);
+    }
+    for (version, expected) in [(1, Some(&first)), (2, Some(&first)), (3, Some(&first)), (4, Some(&second)), (5, None), (0, None)] {
+        let found = log.commit_holding(&stream("order:1"), Version::new(version)).await.unwrap();
+        assert_eq!(found.as_ref(), expected, "{version}");
+    }
+    assert_eq!(log.commit_holding(&stream("order:2"), Version::new(1)).await.unwrap(), None);
+    assert_eq!(log.commit_holding(&stream("acme/order:1"), Version::new(2)).await.unwrap(), None);
+}
+
 /// BR-EVT-006.
 pub async fn a_taken_slot_refuses_another_commit_and_shows_what_stands_there(log: &impl CommitLog) {
     let (first, mut second) = (commit("order:1", 1, vec![event("first")]), commit("order:1", 1, vec![event("second")]));

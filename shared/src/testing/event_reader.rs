@@ -1,17 +1,22 @@
 //! The contract of [`EventReader`], but for queries and statistics, which property tests hold to the
 //! in-memory adapter.
 
-use super::builders::{client_id, commit, event, large_event, noon, stream};
+use serde_json::json;
+
+use super::builders::{client_id, commit, event, large_event, noon, processor, stream};
 use super::outcome_log::{concluded, outcome};
 use crate::domain::claim::{Claim, ClaimKey, ClaimSubject, Fence, Slot};
 use crate::domain::commit::Commit;
 use crate::domain::event::BodyDigest;
 use crate::domain::identifiers::OrganizationId;
+use crate::domain::outcome::EventOutcome;
 use crate::domain::status::EventStatus;
 use crate::domain::version::Version;
 use crate::ports::commit_log::CommitLog;
+use crate::ports::definition_store::DefinitionStore;
 use crate::ports::event_reader::{EventReader, StreamRequest, StreamSlice};
 use crate::ports::outcome_log::OutcomeLog;
+use crate::ports::revision::Revision;
 
 fn organization(name: &str) -> OrganizationId {
     name.parse().unwrap()
@@ -33,7 +38,7 @@ pub async fn an_event_is_found_by_its_id_at_once(store: &(impl EventReader + Com
         for event in put.to_events() {
             let found = store.event(event.id, None).await.unwrap().unwrap();
             assert_eq!(found.event, event);
-            assert_eq!(found.outcome.status, EventStatus::Pending);
+            assert_eq!(found.outcome, EventOutcome::NOTHING_TO_DO);
         }
         let beyond = commit("order:1", 200, vec![event("never put")]);
         assert_eq!(store.event(beyond.id(), None).await.unwrap(), None);
@@ -136,12 +141,60 @@ pub async fn without_an_organization_the_streams_of_all_are_read(store: &(impl E
     assert_eq!(versions(&slice), [1, 2]);
 }
 
+/// Nothing is written for it.
+pub async fn an_event_that_no_processor_is_given_is_processed_from_the_start(
+    store: &(impl EventReader + CommitLog + OutcomeLog + DefinitionStore),
+) {
+    let acme = json!({"organization": "acme"});
+    assert!(store.save_processor(&processor(&acme), Revision(0)).await.unwrap());
+    for name in ["order:1", "other/order:1"] {
+        let put = commit(name, 1, vec![event("a"), event("b")]);
+        store.put(std::slice::from_ref(&put)).await.unwrap();
+        for event in put.to_events() {
+            let outcome = store.event(event.id, None).await.unwrap().map(|event| event.outcome);
+            assert_eq!(outcome, Some(EventOutcome::NOTHING_TO_DO));
+        }
+        let stream = store.stream(&whole(name)).await.unwrap();
+        assert!(stream.events.iter().all(|event| event.outcome == EventOutcome::NOTHING_TO_DO), "{stream:?}");
+        assert_eq!(store.outcome(put.id()).await.unwrap(), (None, Revision(0)));
+    }
+}
+
+/// It is one if a processor was on when it was recorded and selects it, whatever becomes of the processor then.
+pub async fn an_event_that_a_processor_is_given_is_pending_until_it_has_an_outcome(
+    store: &(impl EventReader + CommitLog + OutcomeLog + DefinitionStore),
+) {
+    let switched_off = json!({"from": noon(), "until": noon().plus_micros(1_000_000), "filters": {"event_type": "a"}});
+    let past = json!({"enabled": false, "filters": {"event_type": "a"}, "activations": [switched_off]});
+    assert!(store.save_processor(&processor(&past), Revision(0)).await.unwrap());
+    let (given, mut late) = (commit("order:1", 1, vec![event("a"), event("b")]), commit("order:2", 1, vec![event("a")]));
+    late.recorded_at = noon().plus_micros(1_000_000);
+    store.put(std::slice::from_ref(&given)).await.unwrap();
+    store.put(std::slice::from_ref(&late)).await.unwrap();
+    let statuses = async |put: &Commit| {
+        let mut statuses = Vec::new();
+        for event in put.to_events() {
+            statuses.extend(store.event(event.id, None).await.unwrap().map(|event| event.outcome.status));
+        }
+        let request = StreamRequest { stream: put.stream.stream.clone(), ..whole("order:1") };
+        let stream = store.stream(&request).await.unwrap();
+        assert_eq!(stream.events.iter().map(|event| event.outcome.status).collect::<Vec<_>>(), statuses);
+        statuses
+    };
+    assert_eq!(statuses(&given).await, [EventStatus::Pending, EventStatus::Processed]);
+    assert_eq!(statuses(&late).await, [EventStatus::Processed]);
+    let mut failed = outcome(&given, EventStatus::Failed);
+    failed.events[1] = EventOutcome::NOTHING_TO_DO;
+    assert!(store.save_outcome(&concluded(&given), &failed, Revision(0)).await.unwrap());
+    assert_eq!(statuses(&given).await, [EventStatus::Failed, EventStatus::Processed]);
+}
+
 /// Every attempt is kept.
 pub async fn an_outcome_shows_in_the_event(store: &(impl EventReader + CommitLog + OutcomeLog)) {
     let put = commit("order:1", 1, vec![event("a"), event("b")]);
     store.put(std::slice::from_ref(&put)).await.unwrap();
     let outcome = outcome(&put, EventStatus::Failed);
-    store.put_outcome(&concluded(&put), &outcome).await.unwrap();
+    assert!(store.save_outcome(&concluded(&put), &outcome, Revision(0)).await.unwrap());
     for (event, expected) in put.to_events().into_iter().zip(outcome.events) {
         assert_eq!(store.event(event.id, None).await.unwrap().map(|event| event.outcome), Some(expected));
     }

@@ -6,9 +6,15 @@
 pub mod builders;
 pub mod commit_log;
 pub mod counter_store;
+pub mod dead_letters;
+pub mod definition_store;
+pub mod delivery_log;
+pub mod event_bus;
 pub mod event_reader;
 pub mod key_store;
 pub mod outcome_log;
+pub mod queue;
+pub mod webhook_sender;
 
 /// Makes a test of each clause of a contract for one adapter.
 ///
@@ -37,6 +43,7 @@ macro_rules! store_contracts {
             a_stream_without_commits_is_at_version_zero,
             the_head_is_the_end_of_the_last_commit,
             a_commit_is_read_back_as_it_was_put,
+            a_commit_is_found_by_any_version_that_it_holds,
             a_taken_slot_refuses_another_commit_and_shows_what_stands_there,
             commits_of_several_streams_are_put_together_or_not_at_all,
             a_hundred_commits_are_put_together,
@@ -47,14 +54,18 @@ macro_rules! store_contracts {
             a_claim_is_moved_only_by_who_knows_its_fence,
         ]);
         $crate::contract!(outcome_log: $events, [
-            an_outcome_is_read_back_as_it_was_put,
+            an_outcome_is_read_back_as_it_was_saved,
             an_outcome_takes_the_place_of_the_one_before,
+            of_two_who_read_the_same_one_saves,
+            an_outcome_of_any_size_keeps_the_first_and_the_last_result_of_every_processor,
         ]);
         $crate::contract!(counter_store: $counters, [
             an_item_that_was_never_saved_is_empty,
             an_item_is_read_back_as_it_was_saved,
             an_item_is_saved_only_over_the_revision_that_was_read,
             a_ranking_is_read_back_as_it_was_saved,
+            how_processors_have_done_is_read_back_as_it_was_saved,
+            as_many_processors_as_there_may_be_are_saved_whatever_they_say,
         ]);
         $crate::contract!(key_store: $keys, [
             a_key_is_found_by_the_digest_of_its_secret,
@@ -70,7 +81,47 @@ macro_rules! store_contracts {
             a_part_of_a_stream_is_read_by_version,
             a_late_event_keeps_its_place_in_the_stream,
             without_an_organization_the_streams_of_all_are_read,
+            an_event_that_no_processor_is_given_is_processed_from_the_start,
+            an_event_that_a_processor_is_given_is_pending_until_it_has_an_outcome,
             an_outcome_shows_in_the_event,
+        ]);
+    };
+}
+
+/// Every clause of the contracts of what is defined and sent, for one adapter of definitions, deliveries and dead letters.
+#[macro_export]
+macro_rules! delivery_contracts {
+    ($definitions:ident, $deliveries:ident, $dead_letters:ident) => {
+        $crate::contract!(definition_store: $definitions, [
+            before_the_first_save_there_are_no_definitions,
+            a_processor_is_read_back_as_it_was_saved,
+            a_removed_processor_is_remembered,
+            a_subscription_is_read_back_as_it_was_saved,
+            definitions_have_an_order,
+            a_removed_subscription_is_gone,
+            a_save_over_another_revision_is_refused_and_changes_nothing,
+            of_several_who_save_at_once_one_does,
+            whoever_saves_sees_it_at_once,
+        ]);
+        $crate::contract!(delivery_log: $deliveries, [
+            a_delivery_is_read_back_as_it_was_saved,
+            what_was_not_seen_is_not_saved_over,
+            of_several_who_save_a_lane_at_once_one_does,
+            deliveries_are_listed_latest_first,
+            deliveries_are_listed_by_state_and_from_a_moment_on,
+            deliveries_are_due_from_their_moment_on,
+            a_receiver_that_was_never_called_is_in_good_health,
+            every_stream_has_a_lane_of_its_own,
+            a_subscription_gets_its_quota_each_second,
+            takers_at_once_get_no_more_than_the_quota,
+        ]);
+        $crate::contract!(dead_letters: $dead_letters, [
+            a_letter_is_read_back_as_it_was_parked,
+            a_letter_that_is_parked_twice_is_kept_once,
+            letters_are_listed_latest_first,
+            only_the_letters_that_match_are_listed,
+            a_letter_of_no_possible_id_is_not_found,
+            a_removed_letter_is_gone,
         ]);
     };
 }

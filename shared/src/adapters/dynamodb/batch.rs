@@ -9,6 +9,7 @@ use super::DynamoEvents;
 use super::failure::store_error;
 use super::items::{Item, text};
 use super::keys::{PK, SK};
+use super::scan::Consistency;
 use crate::ports::store_error::StoreError;
 
 /// The most keys of one call.
@@ -39,7 +40,7 @@ impl DynamoEvents {
     ) -> Result<(), StoreError> {
         let mut seen = HashSet::new();
         keys.retain(|key| seen.insert(key.clone()));
-        let calls: Vec<_> = keys.chunks(KEYS_A_CALL).map(|keys| self.batch_get_some(keys.to_vec())).collect();
+        let calls: Vec<_> = keys.chunks(KEYS_A_CALL).map(|keys| self.batch_get_some(keys.to_vec(), Consistency::Eventual)).collect();
         let mut calls = stream::iter(calls).buffered(CALLS_AT_ONCE);
         while let Some(found) = calls.try_next().await? {
             if !each(found)? {
@@ -49,13 +50,20 @@ impl DynamoEvents {
         Ok(())
     }
 
-    async fn batch_get_some(&self, keys: Vec<(String, String)>) -> Result<Vec<Item>, StoreError> {
+    /// The items with these keys as the last write left them, in no order. Those that do not exist are left out.
+    pub(super) async fn batch_get_current(&self, keys: Vec<(String, String)>) -> Result<Vec<Item>, StoreError> {
+        let calls: Vec<_> = keys.chunks(KEYS_A_CALL).map(|keys| self.batch_get_some(keys.to_vec(), Consistency::Strong)).collect();
+        let found: Vec<Vec<Item>> = stream::iter(calls).buffered(CALLS_AT_ONCE).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn batch_get_some(&self, keys: Vec<(String, String)>, consistency: Consistency) -> Result<Vec<Item>, StoreError> {
         let key = |(pk, sk): &(String, String)| HashMap::from([(PK.to_owned(), text(pk)), (SK.to_owned(), text(sk))]);
         let mut open: Vec<HashMap<String, AttributeValue>> = keys.iter().map(key).collect();
         let mut items = Vec::with_capacity(open.len());
         for _ in 0..MOST_ROUNDS {
-            let wanted =
-                KeysAndAttributes::builder().set_keys(Some(open)).build().map_err(|error| StoreError::Corrupt(error.to_string()))?;
+            let wanted = KeysAndAttributes::builder().set_keys(Some(open)).consistent_read(consistency == Consistency::Strong);
+            let wanted = wanted.build().map_err(|error| StoreError::Corrupt(error.to_string()))?;
             let answer = self.client.batch_get_item().request_items(&self.table, wanted).send().await.map_err(store_error)?;
             items.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
             open = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, keys)| keys.keys).collect();

@@ -11,6 +11,7 @@ use super::DynamoEvents;
 use super::failure::store_error;
 use super::items::{self, Item, read_text, text};
 use super::keys::{self, PK, SK};
+use super::scan::{Consistency, Direction};
 use crate::domain::claim::{Claim, ClaimKey, Fence, Slot};
 use crate::domain::commit::Commit;
 use crate::domain::event::BodyDigest;
@@ -64,6 +65,26 @@ impl CommitLog for DynamoEvents {
     async fn commit_at(&self, slot: &Slot) -> Result<Option<Commit>, StoreError> {
         let item = self.get(keys::stream_pk(&slot.stream), keys::commit_sk(&slot.stream, slot.first)).await?;
         item.as_ref().map(items::read_commit).transpose()
+    }
+
+    async fn commit_holding(&self, stream: &StreamKey, version: Version) -> Result<Option<Commit>, StoreError> {
+        let address = stream.address();
+        let (lowest, highest) = (keys::tag_prefix(address), keys::version_prefix(address, version.next()));
+        let (pk, mut start) = (keys::place(address.place), None);
+        // One item is enough, unless another stream has the same address.
+        let mut most = 1;
+        loop {
+            let range = (lowest.as_str(), highest.as_str());
+            let (page, next) = self.page_between(&pk, range, Direction::Backward, Some(most), Consistency::Strong, start).await?;
+            if let Some(item) = page.iter().find(|item| items::is_of(item, stream)) {
+                let commit = items::read_commit(item)?;
+                return Ok(Some(commit).filter(|commit| version >= commit.first && version <= commit.last()));
+            }
+            if next.is_none() {
+                return Ok(None);
+            }
+            (start, most) = (next, 100);
+        }
     }
 
     async fn is_placed(&self, id: EventId, organization: Option<&OrganizationId>) -> Result<bool, StoreError> {

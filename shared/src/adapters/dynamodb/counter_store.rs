@@ -7,8 +7,9 @@ use super::DynamoEvents;
 use super::failure::store_error;
 use super::items::{self, Item, number};
 use super::keys;
-use crate::domain::counters::{CounterKey, CounterScope, Period, Tally, UserRanking};
-use crate::ports::counter_store::{CounterStore, Revision};
+use crate::domain::counters::{CounterKey, CounterScope, Period, ProcessorTallies, Tally, UserRanking};
+use crate::ports::counter_store::CounterStore;
+use crate::ports::revision::Revision;
 use crate::ports::store_error::StoreError;
 
 #[async_trait]
@@ -31,6 +32,16 @@ impl CounterStore for DynamoEvents {
 
     async fn save_ranking(&self, scope: &CounterScope, ranking: &UserRanking, revision: Revision) -> Result<bool, StoreError> {
         self.save(items::write_ranking(scope, ranking, revision.0 + 1), revision).await
+    }
+
+    async fn processor_tallies(&self) -> Result<(ProcessorTallies, Revision), StoreError> {
+        let (pk, sk) = (keys::counter_pk(&CounterScope::All), keys::counter_sk(Period::Processors));
+        let Some(item) = self.get(pk, sk).await? else { return Ok((ProcessorTallies::default(), Revision::default())) };
+        Ok((items::read_processor_tallies(&item)?, Revision(items::read_number(&item, items::REVISION)?)))
+    }
+
+    async fn save_processor_tallies(&self, tallies: &ProcessorTallies, revision: Revision) -> Result<bool, StoreError> {
+        self.save(items::write_processor_tallies(tallies, revision.0 + 1)?, revision).await
     }
 }
 

@@ -1,5 +1,8 @@
 //! Items of the table, to and from the domain.
 
+pub(super) mod definitions;
+pub(super) mod deliveries;
+
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::primitives::Blob;
@@ -7,16 +10,19 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::keys;
 use crate::domain::access::ApiKey;
-use crate::domain::body::{Body, Encoding};
+use crate::domain::body::{Body, Encoding, MAX_STORED_BYTES};
 use crate::domain::claim::{Claim, ClaimKey, ClaimSubject, Fence, Slot};
 use crate::domain::commit::{Attempt, Commit, RequestToken};
-use crate::domain::counters::{CounterKey, CounterScope, Fences, IndexList, Kind, RankedUser, SequenceNumber, ShardId, Tally, UserRanking};
+use crate::domain::counters::{
+    CounterKey, CounterScope, Fences, IndexList, Kind, Period, ProcessorTallies, ProcessorTally, RankedUser, SequenceNumber, ShardId,
+    Tally, UserRanking,
+};
 use crate::domain::event::BodyDigest;
 use crate::domain::event_id::EventId;
-use crate::domain::identifiers::OrganizationId;
-use crate::domain::outcome::{EventOutcome, Outcome};
+use crate::domain::identifiers::{OrganizationId, ProcessorId};
+use crate::domain::outcome::Outcome;
 use crate::domain::status::EventStatus;
-use crate::domain::stream_id::StreamId;
+use crate::domain::stream_id::{StreamId, StreamKey};
 use crate::domain::timestamp::Timestamp;
 use crate::ports::outcome_log::ConcludedCommit;
 use crate::ports::store_error::StoreError;
@@ -29,7 +35,8 @@ pub(crate) const COUNT: &str = "n";
 const ENCODING: &str = "enc";
 const BODY: &str = "body";
 const RECORDED_AT: &str = "at";
-const ATTEMPT: &str = "try";
+/// Tells a write from another that says the same.
+pub(super) const ATTEMPT: &str = "try";
 const REQUEST: &str = "req";
 const FENCE: &str = "fence";
 const DIGEST: &str = "dig";
@@ -44,10 +51,15 @@ const KINDS: &str = "kinds";
 pub(super) const TOTAL: &str = "total";
 const LISTS: &str = "lists";
 const STATUSES: &str = "statuses";
+/// How many events there was nothing to do with.
+const SETTLED: &str = "idle";
 const PROCESSING_MS: &str = "pms";
 const PROCESSING_COUNT: &str = "pn";
 const FENCES: &str = "fences";
 const USERS: &str = "users";
+
+/// The bytes of an item's revision and of its attempt, which are added when it is put over another.
+const REVISED_BYTES: usize = REVISION.len() + 12 + ATTEMPT.len() + 16;
 
 /// The bytes of an item that one write unit pays for.
 const WRITE_UNIT: usize = 1024;
@@ -82,9 +94,14 @@ fn hex(number: u64) -> AttributeValue {
     text(format!("{number:x}"))
 }
 
+/// The value of [`ATTEMPT`].
+pub(super) fn attempt(number: u64) -> AttributeValue {
+    hex(number)
+}
+
 /// The bytes that DynamoDB charges for an item: names and values.
 fn size(item: &Item) -> usize {
-    // Around its body, a commit has texts and numbers only.
+    // Around its body, an item has texts and numbers only.
     let value = |value: &AttributeValue| {
         value.as_s().map(String::len).or_else(|_| value.as_n().map(|digits| digits.len() / 2 + 2)).unwrap_or(WRITE_UNIT)
     };
@@ -114,20 +131,28 @@ pub(crate) fn write_commit(commit: &Commit, time_shards: u8) -> Result<Item, Sto
             item.insert(keys::SESSION.to_owned(), text(keys::session_key(session)));
         }
     }
-    let around = size(&item) + BODY.len() + ENCODING.len() + "json".len();
-    let body = Body::write(&commit.events, WRITE_UNIT.saturating_sub(around)).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let body = body_of(size(&item), &commit.events)?;
+    insert_body(&mut item, body);
+    Ok(item)
+}
+
+/// The body that lets an item fit one write unit if it can, with so many bytes of everything else.
+fn body_of<T: serde::Serialize + ?Sized>(rest: usize, value: &T) -> Result<Body, StoreError> {
+    let around = rest + BODY.len() + ENCODING.len() + "json".len();
+    Body::write(value, WRITE_UNIT.saturating_sub(around)).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+fn insert_body(item: &mut Item, body: Body) {
     let (encoding, body) = match body {
         Body::Json(json) => ("json", text(json)),
         Body::Zstd(packed) => ("zstd", AttributeValue::B(Blob::new(packed))),
     };
     item.insert(ENCODING.to_owned(), text(encoding));
     item.insert(BODY.to_owned(), body);
-    Ok(item)
 }
 
-/// Reads what [`write_commit`] wrote.
-pub(crate) fn read_commit(item: &Item) -> Result<Commit, StoreError> {
-    let Slot { stream, first } = keys::read_commit_sk(read_text(item, keys::SK)?).ok_or_else(|| corrupt(item, keys::SK))?;
+/// Reads what [`insert_body`] wrote.
+fn read_body<T: serde::de::DeserializeOwned>(item: &Item) -> Result<T, StoreError> {
     let encoding: Encoding = match read_text(item, ENCODING)? {
         "json" => Encoding::Json,
         "zstd" => Encoding::Zstd,
@@ -138,6 +163,12 @@ pub(crate) fn read_commit(item: &Item) -> Result<Commit, StoreError> {
         (Encoding::Zstd, Some(AttributeValue::B(packed))) => Body::Zstd(packed.as_ref().to_vec()),
         (Encoding::Json | Encoding::Zstd, _) => return Err(corrupt(item, BODY)),
     };
+    body.read().map_err(|_| corrupt(item, BODY))
+}
+
+/// Reads what [`write_commit`] wrote.
+pub(crate) fn read_commit(item: &Item) -> Result<Commit, StoreError> {
+    let Slot { stream, first } = keys::read_commit_sk(read_text(item, keys::SK)?).ok_or_else(|| corrupt(item, keys::SK))?;
     let recorded_at = read_number::<i64>(item, RECORDED_AT)?.checked_mul(1000).and_then(|micros| Timestamp::from_micros(micros).ok());
     Ok(Commit {
         stream,
@@ -145,7 +176,7 @@ pub(crate) fn read_commit(item: &Item) -> Result<Commit, StoreError> {
         recorded_at: recorded_at.ok_or_else(|| corrupt(item, RECORDED_AT))?,
         attempt: Attempt(read_hex(item, ATTEMPT)?),
         request: if item.contains_key(REQUEST) { Some(RequestToken(read_hex(item, REQUEST)?)) } else { None },
-        events: body.read().map_err(|_| corrupt(item, BODY))?,
+        events: read_body(item)?,
     })
 }
 
@@ -185,12 +216,13 @@ pub(super) fn fence_is(fence: Fence) -> (&'static str, AttributeValue) {
     (FENCE, hex(fence.0))
 }
 
+/// An outcome's item, to be put over the one before. If all of the outcome is more than the store takes, some of what was tried
+/// again is left out.
 pub(super) fn write_outcome(of: &ConcludedCommit, outcome: &Outcome) -> Result<Item, StoreError> {
-    let json = serde_json::to_string(&outcome.events).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     let mut item = Item::from([
         (keys::PK.to_owned(), text(keys::outcome_pk(outcome.commit))),
         (keys::SK.to_owned(), text(keys::OUTCOME_SK)),
-        (BODY.to_owned(), text(json)),
+        (COMMIT_SK.to_owned(), text(keys::commit_sk(&of.stream, of.first))),
     ]);
     if let Some(organization) = &of.stream.organization {
         item.insert(ORGANIZATION.to_owned(), text(organization.as_str()));
@@ -202,15 +234,32 @@ pub(super) fn write_outcome(of: &ConcludedCommit, outcome: &Outcome) -> Result<I
     if let Some(status) = flagged {
         item.insert(keys::WHO.to_owned(), text(keys::flagged_who(status)));
         item.insert(keys::ORDER.to_owned(), text(keys::order(of.last_occurred_at, outcome.commit)));
-        item.insert(COMMIT_SK.to_owned(), text(keys::commit_sk(&of.stream, of.first)));
     }
+    let rest = size(&item) + REVISED_BYTES;
+    let mut body = body_of(rest, &outcome.events)?;
+    let mut kept = None;
+    while body.len() > MAX_STORED_BYTES
+        && let Some(shorter) = kept.as_ref().unwrap_or(outcome).shortened()
+    {
+        body = body_of(rest, &shorter.events)?;
+        kept = Some(shorter);
+    }
+    insert_body(&mut item, body);
     Ok(item)
 }
 
 pub(crate) fn read_outcome(item: &Item) -> Result<Outcome, StoreError> {
     let commit = read_text(item, keys::PK)?.strip_prefix("P#").and_then(|id| id.parse::<EventId>().ok());
-    let events: Vec<EventOutcome> = serde_json::from_str(read_text(item, BODY)?).map_err(|_| corrupt(item, BODY))?;
-    Ok(Outcome { commit: commit.ok_or_else(|| corrupt(item, keys::PK))?, events })
+    Ok(Outcome { commit: commit.ok_or_else(|| corrupt(item, keys::PK))?, events: read_body(item)? })
+}
+
+/// Where the commit lies that an outcome is of.
+#[cfg(feature = "stream")]
+pub(super) fn read_concluded(item: &Item) -> Result<Option<Slot>, StoreError> {
+    if !item.contains_key(COMMIT_SK) {
+        return Ok(None);
+    }
+    keys::read_commit_sk(read_text(item, COMMIT_SK)?).map(Some).ok_or_else(|| corrupt(item, COMMIT_SK))
 }
 
 /// Whose events an outcome is of.
@@ -298,6 +347,9 @@ pub(super) fn write_tally(key: &CounterKey, tally: &Tally, revision: u64) -> Ite
     if !tally.statuses.is_empty() {
         item.insert(STATUSES.to_owned(), write_map(&tally.statuses.iter().map(|(status, count)| (status.to_string(), *count)).collect()));
     }
+    if tally.settled > 0 {
+        item.insert(SETTLED.to_owned(), number(tally.settled));
+    }
     if tally.processing_count > 0 {
         item.insert(PROCESSING_MS.to_owned(), number(tally.processing_ms));
         item.insert(PROCESSING_COUNT.to_owned(), number(tally.processing_count));
@@ -318,6 +370,7 @@ pub(super) fn read_tally(item: &Item) -> Result<Tally, StoreError> {
         kinds: kinds.collect::<Option<_>>().ok_or_else(|| corrupt(item, KINDS))?,
         lists: lists.map(|list| IndexList(list.clone())).collect(),
         statuses: statuses.collect::<Option<_>>().ok_or_else(|| corrupt(item, STATUSES))?,
+        settled: optional(SETTLED)?,
         processing_ms: optional(PROCESSING_MS)?,
         processing_count: optional(PROCESSING_COUNT)?,
         watermark: watermark.and_then(|millis| Timestamp::from_micros(millis.checked_mul(1000)?).ok()),
@@ -330,7 +383,7 @@ pub(super) fn write_ranking(scope: &CounterScope, ranking: &UserRanking, revisio
     let users = ranking.users.iter().map(|(user, entry)| (user.as_str().to_owned(), (entry.count, entry.excess))).collect();
     Item::from([
         (keys::PK.to_owned(), text(keys::counter_pk(scope))),
-        (keys::SK.to_owned(), text(keys::counter_sk(crate::domain::counters::Period::Users))),
+        (keys::SK.to_owned(), text(keys::counter_sk(Period::Users))),
         (REVISION.to_owned(), number(revision)),
         (USERS.to_owned(), write_map::<(u64, u64)>(&users)),
         (FENCES.to_owned(), write_fences(&ranking.fences)),
@@ -344,6 +397,34 @@ pub(super) fn read_ranking(item: &Item) -> Result<UserRanking, StoreError> {
     Ok(UserRanking { users, fences: read_fences(item)? })
 }
 
+/// What is kept of a processor's tally: errors, successes, the last error and when the last attempt ended.
+type ProcessorEntry = (u64, u64, Option<String>, Option<Timestamp>);
+
+pub(super) fn write_processor_tallies(tallies: &ProcessorTallies, revision: u64) -> Result<Item, StoreError> {
+    let entry = |(id, tally): (&ProcessorId, &ProcessorTally)| {
+        (id.clone(), (tally.errors, tally.successes, tally.last_error.clone(), tally.last_processed_at))
+    };
+    let entries: BTreeMap<ProcessorId, ProcessorEntry> = tallies.by_id.iter().map(entry).collect();
+    let mut item = Item::from([
+        (keys::PK.to_owned(), text(keys::counter_pk(&CounterScope::All))),
+        (keys::SK.to_owned(), text(keys::counter_sk(Period::Processors))),
+        (REVISION.to_owned(), number(revision)),
+        (FENCES.to_owned(), write_fences(&tallies.fences)),
+    ]);
+    // Errors resemble each other, and every save pays for all of them.
+    let body = body_of(size(&item), &entries)?;
+    insert_body(&mut item, body);
+    Ok(item)
+}
+
+pub(super) fn read_processor_tallies(item: &Item) -> Result<ProcessorTallies, StoreError> {
+    let entry = |(id, (errors, successes, last_error, last_processed_at)): (ProcessorId, ProcessorEntry)| {
+        (id, ProcessorTally { errors, successes, last_error, last_processed_at })
+    };
+    let entries: BTreeMap<ProcessorId, ProcessorEntry> = read_body(item)?;
+    Ok(ProcessorTallies { by_id: entries.into_iter().map(entry).collect(), fences: read_fences(item)? })
+}
+
 pub(super) fn write_api_key(key: &ApiKey) -> Result<Item, StoreError> {
     Ok(Item::from([
         (keys::PK.to_owned(), text(keys::CONFIG_PK)),
@@ -354,6 +435,11 @@ pub(super) fn write_api_key(key: &ApiKey) -> Result<Item, StoreError> {
 
 pub(super) fn read_api_key(item: &Item) -> Result<ApiKey, StoreError> {
     serde_json::from_str(read_text(item, BODY)?).map_err(|_| corrupt(item, BODY))
+}
+
+/// Whether the item is a commit of this stream.
+pub(super) fn is_of(item: &Item, stream: &StreamKey) -> bool {
+    read_text(item, keys::SK).ok().and_then(keys::read_commit_sk).is_some_and(|slot| slot.stream == *stream)
 }
 
 /// Whether the item is a commit of a stream of this name.

@@ -4,17 +4,21 @@ use crate::domain::category::EventCategory;
 use crate::domain::claim::{ClaimKey, ClaimSubject, Slot};
 use crate::domain::commit::Commit;
 use crate::domain::counters::{CounterKey, CounterScope, IndexList, Period};
+use crate::domain::delivery::DeliveryId;
 use crate::domain::event_id::EventId;
-use crate::domain::identifiers::{OrganizationId, SessionId, UserId};
+use crate::domain::identifiers::{OrganizationId, ProcessorId, SessionId, SubscriptionId, UserId};
 use crate::domain::status::EventStatus;
 use crate::domain::stream_id::{StreamAddress, StreamKey};
 use crate::domain::timestamp::{Day, Timestamp};
 use crate::domain::version::Version;
+use crate::domain::work::StreamRef;
 
 /// The table's partition key.
 pub(crate) const PK: &str = "pk";
 /// The table's sort key.
 pub(crate) const SK: &str = "sk";
+/// The most bytes of a sort key.
+pub(super) const MAX_SORT_KEY: usize = 1024;
 /// The partition key of the index [`TIME_INDEX`].
 pub(crate) const TIME: &str = "time";
 /// The partition key of the index [`WHO_INDEX`].
@@ -28,7 +32,7 @@ pub(crate) const EXPIRES: &str = "ttl";
 
 /// Commits by day and category, in the order of time.
 pub(crate) const TIME_INDEX: &str = "time";
-/// Sparse: commits by user, flagged outcomes by status, claims of organizations by event id.
+/// Sparse: commits by user, flagged outcomes by status, claims of organizations by event id, deliveries that are due.
 pub(crate) const WHO_INDEX: &str = "who";
 /// Sparse: commits by session.
 pub(crate) const SESSION_INDEX: &str = "session";
@@ -116,6 +120,58 @@ pub(super) fn flagged_who(status: EventStatus) -> String {
 pub(super) const CONFIG_PK: &str = "CFG";
 pub(super) const API_KEY_PREFIX: &str = "K#";
 
+pub(super) const PROCESSOR_PREFIX: &str = "P#";
+pub(super) const SUBSCRIPTION_PREFIX: &str = "S#";
+/// The revision of all definitions. It sorts after them.
+pub(super) const REVISION_SK: &str = "V";
+
+pub(super) fn processor_sk(id: &ProcessorId) -> String {
+    format!("{PROCESSOR_PREFIX}{id}")
+}
+
+pub(super) fn subscription_sk(id: &SubscriptionId) -> String {
+    format!("{SUBSCRIPTION_PREFIX}{id}")
+}
+
+/// The partition of a subscription's deliveries.
+pub(super) fn delivery_pk(subscription: &SubscriptionId) -> String {
+    format!("D#{subscription}")
+}
+
+pub(super) const DELIVERY_PREFIX: &str = "M#";
+
+pub(super) fn delivery_sk(id: &DeliveryId) -> String {
+    format!("{DELIVERY_PREFIX}{id}")
+}
+
+/// Reads what [`delivery_sk`] wrote.
+pub(super) fn read_delivery_sk(sk: &str) -> Option<DeliveryId> {
+    sk.strip_prefix(DELIVERY_PREFIX)?.parse().ok()
+}
+
+pub(super) const HEALTH_SK: &str = "H";
+
+pub(super) fn lane_sk(stream: &StreamRef) -> String {
+    let organization = stream.organization.as_ref().map_or(String::new(), escaped);
+    format!("L#{organization}/{}", stream.stream)
+}
+
+/// How many deliveries were taken in the second that holds this moment.
+pub(super) fn quota_sk(now: Timestamp) -> String {
+    format!("Q#{}", now.second())
+}
+
+/// Under which deliveries are found that are due at some moment.
+pub(super) const DUE_WHO: &str = "Q#due";
+
+/// The sort key in the index of a delivery that is due then.
+pub(super) fn due_order(due_at: Timestamp, id: &DeliveryId) -> String {
+    format!("{}#{id}", due_at.sort_key())
+}
+
+/// The partition of all dead letters.
+pub(super) const LETTERS_PK: &str = "X";
+
 pub(super) fn counter_pk(scope: &CounterScope) -> String {
     match scope {
         CounterScope::All => "A#*".to_owned(),
@@ -127,6 +183,7 @@ pub(super) fn counter_sk(period: Period) -> String {
     match period {
         Period::Total => "T".to_owned(),
         Period::Users => "U".to_owned(),
+        Period::Processors => "P".to_owned(),
         Period::Day(day) => format!("D#{day}"),
         Period::Hour(hour) => format!("H#{hour}"),
     }
@@ -201,6 +258,8 @@ mod tests {
             stream: format!("{}:{}", "t".repeat(64), "i".repeat(512)).parse().unwrap(),
         };
         assert!(commit_sk(&stream, Version::MAX).len() <= 1024, "{}", commit_sk(&stream, Version::MAX).len());
+        let lane = StreamRef::from(&stream);
+        assert!(lane_sk(&lane).len() <= 1024, "{}", lane_sk(&lane).len());
         let key = ClaimKey { organization: Some(organization), subject: ClaimSubject::Request("k".repeat(255).parse().unwrap()) };
         assert!(claim_pk(&key).len() <= 2048);
     }

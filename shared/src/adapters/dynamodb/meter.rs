@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::operation::get_item::{GetItemInput, GetItemOutput};
 use aws_sdk_dynamodb::operation::put_item::{PutItemInput, PutItemOutput};
 use aws_sdk_dynamodb::operation::query::{QueryInput, QueryOutput};
 use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItemsInput, TransactWriteItemsOutput};
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 use aws_smithy_runtime_api::client::interceptors::context::{
     BeforeDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextMut, FinalizerInterceptorContextRef,
@@ -79,6 +80,8 @@ impl Intercept for Meter {
             input.return_consumed_capacity = wanted;
         } else if let Some(input) = input.downcast_mut::<DeleteItemInput>() {
             input.return_consumed_capacity = wanted;
+        } else if let Some(input) = input.downcast_mut::<UpdateItemInput>() {
+            input.return_consumed_capacity = wanted;
         }
         Ok(())
     }
@@ -111,6 +114,8 @@ impl Intercept for Meter {
         } else if let Some(output) = output.downcast_ref::<TransactWriteItemsOutput>() {
             self.add(0.0, units(output.consumed_capacity()));
         } else if let Some(output) = output.downcast_ref::<DeleteItemOutput>() {
+            self.add(0.0, units(&output.consumed_capacity));
+        } else if let Some(output) = output.downcast_ref::<UpdateItemOutput>() {
             self.add(0.0, units(&output.consumed_capacity));
         }
         Ok(())

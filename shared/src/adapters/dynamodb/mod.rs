@@ -4,6 +4,9 @@ mod batch;
 mod client;
 mod commit_log;
 mod counter_store;
+mod dead_letters;
+mod definition_store;
+mod delivery_log;
 mod event_reader;
 mod failure;
 mod items;
@@ -11,13 +14,19 @@ mod key_store;
 mod keys;
 mod meter;
 mod outcome_log;
+mod revised;
 mod scan;
 #[cfg(feature = "stream")]
 pub mod stream;
 pub mod table;
 
-pub use client::{Connection, Credentials, connect};
+pub use client::{connect, connect_metered};
 pub use meter::{Meter, Usage};
+
+use std::sync::Arc;
+
+use self::definition_store::KnownDefinitions;
+use super::sealing::Sealer;
 
 /// The table, through a client. Every port is implemented on it.
 #[derive(Debug, Clone)]
@@ -26,6 +35,8 @@ pub struct DynamoEvents {
     table: String,
     time_shards: TimeShards,
     most_examined: u64,
+    sealer: Option<Arc<Sealer>>,
+    known: Arc<KnownDefinitions>,
 }
 
 impl DynamoEvents {
@@ -34,8 +45,14 @@ impl DynamoEvents {
 
     /// The ports on the table of this name.
     #[must_use]
-    pub const fn new(client: aws_sdk_dynamodb::Client, table: String, time_shards: TimeShards) -> Self {
-        Self { client, table, time_shards, most_examined: Self::MOST_EXAMINED }
+    pub fn new(client: aws_sdk_dynamodb::Client, table: String, time_shards: TimeShards) -> Self {
+        Self { client, table, time_shards, most_examined: Self::MOST_EXAMINED, sealer: None, known: Arc::default() }
+    }
+
+    /// The same, but the secrets of processors and subscriptions are sealed when they are saved, and opened when they are read.
+    #[must_use]
+    pub fn sealing(self, sealer: Sealer) -> Self {
+        Self { sealer: Some(Arc::new(sealer)), ..self }
     }
 
     /// The same, but queries examine at most about so many events before they hand back a cursor.

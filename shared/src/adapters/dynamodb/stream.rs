@@ -4,8 +4,9 @@ use aws_lambda_events::event::dynamodb::EventRecord;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::items::{self, Item, ItemKind};
+use super::items::{self, Item, ItemKind, definitions};
 use crate::domain::counters::{Change, ChangeKind, SequenceNumber};
+use crate::domain::happening::Happening;
 use crate::ports::store_error::StoreError;
 
 /// What a record changed that counters care about; none for claims, counters and other items.
@@ -19,7 +20,7 @@ pub fn change(record: &EventRecord) -> Result<Option<Change>, StoreError> {
     let kind = match items::kind_of(&new) {
         // A commit is written once; a second record of it would be a write without effect.
         ItemKind::Commit if record.change.old_image.is_empty() => {
-            ChangeKind::Committed(Box::new(items::read_commit(&new)?), items::list_of(&new))
+            ChangeKind::Committed { commit: Box::new(items::read_commit(&new)?), list: items::list_of(&new), settled: 0 }
         }
         ItemKind::Outcome => ChangeKind::Concluded {
             organization: items::read_organization(&new)?,
@@ -29,6 +30,33 @@ pub fn change(record: &EventRecord) -> Result<Option<Change>, StoreError> {
         ItemKind::Commit | ItemKind::Other => return Ok(None),
     };
     Ok(Some(Change { sequence: SequenceNumber(sequence), kind }))
+}
+
+/// What a record changed that processors, subscribers or the bus are told of; none for anything else.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] if the record's item cannot be read.
+pub fn happening(record: &EventRecord) -> Result<Option<Happening>, StoreError> {
+    let (old, new) = (to_item(&record.change.old_image), to_item(&record.change.new_image));
+    let happening = match items::kind_of(&new) {
+        ItemKind::Commit if old.is_empty() => Happening::Committed(Box::new(items::read_commit(&new)?)),
+        ItemKind::Outcome => {
+            // Outcomes that were saved before they named their commit are past telling of.
+            let Some(commit) = items::read_concluded(&new)? else { return Ok(None) };
+            let before = if old.is_empty() { None } else { Some(items::read_outcome(&old)?) };
+            Happening::Concluded { commit, before, after: items::read_outcome(&new)? }
+        }
+        ItemKind::Other if definitions::is_subscription(&new) => {
+            let after = Box::new(definitions::read_open_subscription(&new)?);
+            if old.is_empty() {
+                Happening::Subscribed(after)
+            } else {
+                Happening::SubscriptionChanged { before: Box::new(definitions::read_open_subscription(&old)?), after }
+            }
+        }
+        ItemKind::Commit | ItemKind::Other => return Ok(None),
+    };
+    Ok(Some(happening))
 }
 
 fn to_item(image: &serde_dynamo::Item) -> Item {

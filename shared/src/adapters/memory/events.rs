@@ -1,24 +1,29 @@
 //! Commits, claims and outcomes in memory, and every query answered by looking at all events.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
 use crate::domain::claim::{Claim, ClaimKey, Fence, Slot};
 use crate::domain::commit::Commit;
+use crate::domain::definitions::Definitions;
 use crate::domain::event::Event;
 use crate::domain::event_id::EventId;
-use crate::domain::identifiers::OrganizationId;
-use crate::domain::outcome::{EventOutcome, Outcome};
+use crate::domain::identifiers::{OrganizationId, SubscriptionId};
+use crate::domain::outcome::Outcome;
+use crate::domain::processor::Processor;
 use crate::domain::query::{EventPage, EventQuery, ObservedEvent, PageStart, Total};
 use crate::domain::statistics::{Statistics, StatisticsScope};
 use crate::domain::stream_id::StreamKey;
+use crate::domain::subscription::Subscription;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::version::Version;
 use crate::ports::commit_log::{CommitLog, Put};
+use crate::ports::definition_store::{DefinitionStore, Freshness};
 use crate::ports::event_reader::{EventReader, StreamRequest, StreamSlice};
 use crate::ports::outcome_log::{ConcludedCommit, OutcomeLog};
+use crate::ports::revision::Revision;
 use crate::ports::store_error::StoreError;
 
 /// Events in memory.
@@ -29,7 +34,8 @@ pub struct MemoryEvents(Mutex<State>);
 struct State {
     commits: BTreeMap<(StreamKey, Version), Commit>,
     claims: BTreeMap<ClaimKey, Claim>,
-    outcomes: BTreeMap<EventId, Outcome>,
+    definitions: Arc<Definitions>,
+    outcomes: BTreeMap<EventId, (Outcome, Revision)>,
 }
 
 impl State {
@@ -40,7 +46,8 @@ impl State {
     fn observe(&self, commit: &Commit) -> Vec<ObservedEvent> {
         let outcome = self.outcomes.get(&commit.id());
         let observe = |(index, event): (usize, Event)| {
-            let outcome = outcome.and_then(|outcome| outcome.events.get(index)).cloned().unwrap_or(EventOutcome::PENDING);
+            let outcome = outcome.and_then(|(outcome, _)| outcome.events.get(index)).cloned();
+            let outcome = outcome.unwrap_or_else(|| self.definitions.outcome_before_processing(&event));
             ObservedEvent { event, outcome }
         };
         commit.to_events().into_iter().enumerate().map(observe).collect()
@@ -50,6 +57,16 @@ impl State {
 impl MemoryEvents {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the definitions what `change` makes of them, if they are still those that were seen.
+    fn redefine(&self, seen: Revision, change: impl FnOnce(&Definitions) -> Definitions) -> bool {
+        let mut state = self.state();
+        let unchanged = state.definitions.revision == seen.0;
+        if unchanged {
+            state.definitions = Arc::new(change(&state.definitions));
+        }
+        unchanged
     }
 
     /// All commits, by stream and version.
@@ -69,6 +86,12 @@ impl CommitLog for MemoryEvents {
 
     async fn commit_at(&self, slot: &Slot) -> Result<Option<Commit>, StoreError> {
         Ok(self.state().commits.get(&(slot.stream.clone(), slot.first)).cloned())
+    }
+
+    async fn commit_holding(&self, stream: &StreamKey, version: Version) -> Result<Option<Commit>, StoreError> {
+        let state = self.state();
+        let last = state.commits.range((stream.clone(), Version::EMPTY)..=(stream.clone(), version)).next_back();
+        Ok(last.map(|(_, commit)| commit.clone()).filter(|commit| version >= commit.first && version <= commit.last()))
     }
 
     async fn is_placed(&self, id: EventId, organization: Option<&OrganizationId>) -> Result<bool, StoreError> {
@@ -111,13 +134,38 @@ impl CommitLog for MemoryEvents {
 
 #[async_trait]
 impl OutcomeLog for MemoryEvents {
-    async fn outcome(&self, commit: EventId) -> Result<Option<Outcome>, StoreError> {
-        Ok(self.state().outcomes.get(&commit).cloned())
+    async fn outcome(&self, commit: EventId) -> Result<(Option<Outcome>, Revision), StoreError> {
+        let found = self.state().outcomes.get(&commit).cloned();
+        Ok(found.map_or((None, Revision(0)), |(outcome, revision)| (Some(outcome), revision)))
     }
 
-    async fn put_outcome(&self, _of: &ConcludedCommit, outcome: &Outcome) -> Result<(), StoreError> {
-        self.state().outcomes.insert(outcome.commit, outcome.clone());
-        Ok(())
+    async fn save_outcome(&self, _of: &ConcludedCommit, outcome: &Outcome, seen: Revision) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        let unchanged = state.outcomes.get(&outcome.commit).map_or(Revision(0), |(_, revision)| *revision) == seen;
+        if unchanged {
+            state.outcomes.insert(outcome.commit, (outcome.clone(), Revision(seen.0 + 1)));
+        }
+        Ok(unchanged)
+    }
+}
+
+/// With the events, because what is known of an event depends on the processors that it is given to.
+#[async_trait]
+impl DefinitionStore for MemoryEvents {
+    async fn definitions(&self, _freshness: Freshness) -> Result<Arc<Definitions>, StoreError> {
+        Ok(Arc::clone(&self.state().definitions))
+    }
+
+    async fn save_processor(&self, processor: &Processor, seen: Revision) -> Result<bool, StoreError> {
+        Ok(self.redefine(seen, |definitions| definitions.with_processor(processor.clone())))
+    }
+
+    async fn save_subscription(&self, subscription: &Subscription, seen: Revision) -> Result<bool, StoreError> {
+        Ok(self.redefine(seen, |definitions| definitions.with_subscription(subscription.clone())))
+    }
+
+    async fn remove_subscription(&self, id: &SubscriptionId, seen: Revision) -> Result<bool, StoreError> {
+        Ok(self.redefine(seen, |definitions| definitions.without_subscription(id)))
     }
 }
 

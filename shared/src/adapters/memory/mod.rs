@@ -1,7 +1,15 @@
 //! Every port in memory, the obvious way: the oracle that the other adapters are held to.
 
+mod bus;
+mod dead_letters;
+mod deliveries;
 mod events;
 mod stores;
+mod webhooks;
 
+pub use bus::MemoryBus;
+pub use dead_letters::MemoryDeadLetters;
+pub use deliveries::MemoryDeliveries;
 pub use events::MemoryEvents;
 pub use stores::{MemoryCounters, MemoryKeys};
+pub use webhooks::MemoryWebhooks;

@@ -6,9 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::domain::access::{ApiKey, KeyDigest};
-use crate::domain::counters::{CounterKey, CounterScope, Tally, UserRanking};
-use crate::ports::counter_store::{CounterStore, Revision};
+use crate::domain::counters::{CounterKey, CounterScope, ProcessorTallies, Tally, UserRanking};
+use crate::ports::counter_store::CounterStore;
 use crate::ports::key_store::KeyStore;
+use crate::ports::revision::Revision;
 use crate::ports::store_error::StoreError;
 
 /// Counters in memory.
@@ -16,13 +17,16 @@ use crate::ports::store_error::StoreError;
 pub struct MemoryCounters {
     tallies: Mutex<BTreeMap<CounterKey, (Tally, Revision)>>,
     rankings: Mutex<BTreeMap<CounterScope, (UserRanking, Revision)>>,
+    processors: Mutex<BTreeMap<(), (ProcessorTallies, Revision)>>,
 }
 
-fn load<K: Ord, V: Clone + Default>(items: &Mutex<BTreeMap<K, (V, Revision)>>, key: &K) -> (V, Revision) {
+/// A value and its revision; of one that was never saved, the default and 0.
+pub(super) fn load<K: Ord, V: Clone + Default>(items: &Mutex<BTreeMap<K, (V, Revision)>>, key: &K) -> (V, Revision) {
     items.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned().unwrap_or_default()
 }
 
-fn save<K: Ord + Clone, V: Clone>(items: &Mutex<BTreeMap<K, (V, Revision)>>, key: &K, value: &V, revision: Revision) -> bool {
+/// Saves a value if it still has the revision. Returns whether it had.
+pub(super) fn save<K: Ord + Clone, V: Clone>(items: &Mutex<BTreeMap<K, (V, Revision)>>, key: &K, value: &V, revision: Revision) -> bool {
     let mut items = items.lock().unwrap_or_else(PoisonError::into_inner);
     let unchanged = items.get(key).map_or(Revision(0), |(_, revision)| *revision) == revision;
     if unchanged {
@@ -47,6 +51,14 @@ impl CounterStore for MemoryCounters {
 
     async fn save_ranking(&self, scope: &CounterScope, ranking: &UserRanking, revision: Revision) -> Result<bool, StoreError> {
         Ok(save(&self.rankings, scope, ranking, revision))
+    }
+
+    async fn processor_tallies(&self) -> Result<(ProcessorTallies, Revision), StoreError> {
+        Ok(load(&self.processors, &()))
+    }
+
+    async fn save_processor_tallies(&self, tallies: &ProcessorTallies, revision: Revision) -> Result<bool, StoreError> {
+        Ok(save(&self.processors, &(), tallies, revision))
     }
 }
 

@@ -2,25 +2,31 @@
 //!
 //! For each size of the store it says what every operation consumes, in units and calls, and how long
 //! it takes, called directly and through HTTP. The store is the embedded one, so units and calls are
-//! those of DynamoDB on every machine, and times are this machine's own.
+//! those of DynamoDB on every machine, and times are this machine's own. And it says what follows from an event: what processing and
+//! delivering it consumes, and how soon it is done while a hundred events come each second.
 
+mod after;
 mod fill;
+mod live;
 mod operation;
 mod report;
 mod sample;
 mod store;
 mod timing;
+mod wiring;
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use hyper::StatusCode;
 use indicatif::HumanCount;
+use local::background::BackgroundError;
 use shared::adapters::dynamodb::table::CreateError;
 use shared::adapters::embedded::EmbeddedError;
+use shared::adapters::embedded_queues::EmbeddedQueuesError;
 use shared::commands::append::AppendError;
 use shared::telemetry::{self, LogFormat};
 use tools::http_client::{HttpError, SetupError};
@@ -45,12 +51,28 @@ struct Arguments {
     /// How many events the stores hold, instead of 1000,100000,1000000.
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1000..))]
     sizes: Vec<u32>,
+    /// What is measured, instead of everything.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Subject>,
     /// Where the numbers go.
     #[arg(long, default_value = "target/bench.json")]
     out: PathBuf,
 }
 
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Subject {
+    /// What operations take, at each size of the store.
+    Operations,
+    /// What follows from an event.
+    After,
+}
+
 impl Arguments {
+    fn measures(&self, subject: Subject) -> bool {
+        self.only.is_empty() || self.only.contains(&subject)
+    }
+
     fn sizes(&self) -> Vec<u32> {
         let mut sizes = match (self.sizes.is_empty(), self.small) {
             (false, _) => self.sizes.clone(),
@@ -64,9 +86,19 @@ impl Arguments {
 
     const fn pace(&self) -> Pace {
         if self.small {
-            Pace { direct: Duration::from_millis(250), http: Duration::from_millis(750), warm_up: Duration::from_millis(150) }
+            Pace {
+                direct: Duration::from_millis(250),
+                http: Duration::from_millis(750),
+                warm_up: Duration::from_millis(150),
+                steady: Duration::from_secs(5),
+            }
         } else {
-            Pace { direct: Duration::from_secs(1), http: Duration::from_secs(2), warm_up: Duration::from_millis(500) }
+            Pace {
+                direct: Duration::from_secs(1),
+                http: Duration::from_secs(2),
+                warm_up: Duration::from_millis(500),
+                steady: Duration::from_secs(20),
+            }
         }
     }
 }
@@ -78,6 +110,12 @@ enum BenchError {
     Store(#[from] EmbeddedError),
     #[error(transparent)]
     Table(#[from] CreateError),
+    #[error(transparent)]
+    Queues(#[from] EmbeddedQueuesError),
+    #[error(transparent)]
+    Background(#[from] BackgroundError),
+    #[error("{left} of {events} events had not been {what} in time")]
+    Late { what: &'static str, left: usize, events: usize },
     #[error("the store cannot be filled")]
     Fill(#[from] AppendError),
     #[error("an event that was made up is not taken: {0}")]
@@ -127,10 +165,13 @@ async fn main() -> ExitCode {
 
 async fn bench(arguments: &Arguments) -> Result<Vec<Row>, BenchError> {
     let mut measures = Vec::new();
-    let sizes = arguments.sizes();
+    let sizes = if arguments.measures(Subject::Operations) { arguments.sizes() } else { Vec::new() };
     for size in &sizes {
         let least = sizes.first().filter(|least| *least < size).copied();
         measures.extend(at_size(*size, least, &arguments.pace()).await?);
+    }
+    if arguments.measures(Subject::After) {
+        measures.extend(after_the_answer(&arguments.pace()).await?);
     }
     let rows = report::rows(&measures);
     write(&arguments.out, &rows)?;
@@ -160,6 +201,16 @@ async fn at_size(size: u32, least: Option<u32>, pace: &Pace) -> Result<Vec<Measu
     phase("counted");
     service.stop().await?;
     store.close().await?;
+    Ok(measures)
+}
+
+/// What follows from an event.
+async fn after_the_answer(pace: &Pace) -> Result<Vec<Measure>, BenchError> {
+    let began = Instant::now();
+    let mut measures = after::exact().await?;
+    eprintln!("after the answer: counted units after {:.1} s", began.elapsed().as_secs_f64());
+    measures.extend(live::measures(pace).await?);
+    eprintln!("after the answer: done after {:.1} s", began.elapsed().as_secs_f64());
     Ok(measures)
 }
 

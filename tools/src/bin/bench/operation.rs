@@ -13,8 +13,8 @@ use crate::fill::{self, Targets};
 use crate::sample;
 use crate::store::{NOW, Store};
 
-const CREATE: &str = "/api/v1/events/create";
-const BATCH: &str = "/api/v1/events/batch";
+pub(crate) const CREATE: &str = "/api/v1/events/create";
+pub(crate) const BATCH: &str = "/api/v1/events/batch";
 const QUERY: &str = "/api/v1/events/query";
 
 /// How many streams writers of one stream take turns at: far more than there are connections, so
@@ -30,6 +30,8 @@ pub(crate) enum Per {
     Event(u32),
     /// For one request.
     Call,
+    /// For one event, sent to one subscription.
+    Delivery,
 }
 
 /// Where an operation is measured.
@@ -101,7 +103,7 @@ impl Call {
         Self { method: Method::GET, path, body: Bytes::new(), idempotency_key: None }
     }
 
-    fn post(path: &str, body: &Value) -> Result<Self, BenchError> {
+    pub(crate) fn post(path: &str, body: &Value) -> Result<Self, BenchError> {
         Ok(Self { method: Method::POST, path: path.to_owned(), body: http_client::body(body)?, idempotency_key: None })
     }
 

@@ -1,4 +1,4 @@
-//! What is told: a file of numbers and two tables, with what the product promises beside them.
+//! What is told: a file of numbers and three tables, with what the product promises beside them.
 
 use std::fmt::Write as _;
 
@@ -8,9 +8,34 @@ use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use crate::operation::Per;
 
+/// The table that a measure is shown in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Of handlers that are called.
+    Called,
+    /// Of requests through HTTP.
+    Http,
+    /// Of what happens after an answer.
+    After,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::Called, Self::Http, Self::After];
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Called => "called",
+            Self::Http => "through HTTP",
+            Self::After => "after the answer",
+        }
+    }
+}
+
 /// One operation, measured in one way at one size of the store.
 #[derive(Debug, Clone)]
 pub(crate) struct Measure {
+    /// Where it is shown.
+    pub(crate) part: Part,
     /// The operation's name; `_http_` and a number say through how many connections.
     pub(crate) name: String,
     /// How many events the store held.
@@ -58,7 +83,7 @@ struct Goal {
 
 impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Measure { name, events, per, write_units, read_units, calls, per_second, p50_ms, p99_ms, beside: _ } = &self.measure;
+        let Measure { part: _, name, events, per, write_units, read_units, calls, per_second, p50_ms, p99_ms, beside: _ } = &self.measure;
         let mut fields = serializer.serialize_struct("Row", 11)?;
         fields.serialize_field("name", name)?;
         fields.serialize_field("events", events)?;
@@ -84,6 +109,7 @@ const fn word(per: Per) -> &'static str {
     match per {
         Per::Event(_) => "event",
         Per::Call => "call",
+        Per::Delivery => "delivery",
     }
 }
 
@@ -98,7 +124,7 @@ pub(crate) fn rows(measures: &[Measure]) -> Vec<Row> {
 /// What is promised of a measure. What is a whole number in truth may be off by a rounding.
 fn goal(measure: &Measure) -> Option<Goal> {
     const ROUNDING: f64 = 1e-6;
-    let Measure { write_units, read_units, calls, per_second, p50_ms, .. } = *measure;
+    let Measure { write_units, read_units, calls, per_second, p50_ms, p99_ms, .. } = *measure;
     let at_most = |number: f64, most: f64| number <= most + ROUNDING;
     let (text, is_met) = match measure.name.as_str() {
         "create" => ("≤ 2.4 write units, 1 call".to_owned(), at_most(write_units, 2.4) && at_most(calls, 1.0)),
@@ -107,6 +133,11 @@ fn goal(measure: &Measure) -> Option<Goal> {
         "batch_100_one_stream" => ("1 call for all".to_owned(), at_most(calls * 100.0, 1.0)),
         "get" => ("1 call and 1 for the outcome".to_owned(), at_most(calls, 2.0)),
         "query_type_time_1000" => ("≤ 60 read units".to_owned(), at_most(read_units, 60.0)),
+        "process" => ("≤ 1.1 write units".to_owned(), at_most(write_units, 1.1)),
+        "deliver" => ("no write units".to_owned(), at_most(write_units, 0.0)),
+        "created_to_processed_100" | "created_to_delivered_100" | "created_to_delivered_in_order_100" => {
+            ("p50 and p99 < 150 ms here, < 1 s anywhere".to_owned(), p99_ms < 150.0)
+        }
         "create_http_32" => ("> 1000 /s".to_owned(), per_second > 1000.0),
         "statistics" => {
             let Beside { events, p50_ms: least } = measure.beside?;
@@ -121,21 +152,26 @@ fn goal(measure: &Measure) -> Option<Goal> {
 /// `1 k`, `1 M`.
 fn size(events: u32) -> String {
     match events {
+        0 => "empty".to_owned(),
         1_000_000.. if events.is_multiple_of(1_000_000) => format!("{} M", events / 1_000_000),
         1000.. if events.is_multiple_of(1000) => format!("{} k", events / 1000),
         _ => events.to_string(),
     }
 }
 
-/// The tables: what operations cost when called, and how fast they are through HTTP.
+/// The tables: what operations cost when called, how fast they are through HTTP, and what follows from them.
 pub(crate) fn tables(rows: &[Row], in_colour: bool) -> String {
-    let is_http = |row: &&Row| row.measure.name.contains("_http_");
-    let called: Vec<&Row> = rows.iter().filter(|row| !is_http(row)).collect();
-    let http: Vec<&Row> = rows.iter().filter(is_http).collect();
     let mut text = String::new();
-    table(&mut text, "called", &called, in_colour);
-    text.push('\n');
-    table(&mut text, "through HTTP", &http, in_colour);
+    for part in Part::ALL {
+        let of_part: Vec<&Row> = rows.iter().filter(|row| row.measure.part == part).collect();
+        if of_part.is_empty() {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        table(&mut text, part.title(), &of_part, in_colour);
+    }
     let missed = rows.iter().filter_map(|row| row.goal.as_ref()).filter(|goal| !goal.is_met).count();
     let goals = rows.iter().filter(|row| row.goal.is_some()).count();
     // Writing to a string does not fail.
@@ -153,7 +189,7 @@ fn table(text: &mut String, title: &str, rows: &[&Row], in_colour: bool) {
     let (bold, dim) = (style(Style::new().bold()), style(Style::new().dimmed()));
     let (good, bad) = (style(AnsiColor::Green.on_default()), style(AnsiColor::Red.on_default().bold()));
     let head = format!(
-        "{title:<31}{:>6}  {:<5}{:>9}{:>9}{:>9}{:>10}{:>10}{:>10}  goal",
+        "{title:<34}{:>6}  {:<8}{:>9}{:>9}{:>9}{:>10}{:>10}{:>10}  goal",
         "store", "per", "write u.", "read u.", "calls", "/s", "p50 ms", "p99 ms"
     );
     let mut before = "";
@@ -174,7 +210,7 @@ fn table(text: &mut String, title: &str, rows: &[&Row], in_colour: bool) {
         });
         writeln!(
             text,
-            "{name:<31}{:>6}  {dim}{:<5}{dim:#}{:>9}{:>9}{:>9}{per_second:>10}{:>10.2}{:>10.2}{goal}",
+            "{name:<34}{:>6}  {dim}{:<8}{dim:#}{:>9}{:>9}{:>9}{per_second:>10}{:>10.2}{:>10.2}{goal}",
             size(measure.events),
             word(measure.per),
             short(measure.write_units),
@@ -203,6 +239,7 @@ mod tests {
     fn measure(name: &str, events: u32, per: Per) -> Measure {
         let name = name.to_owned();
         Measure {
+            part: Part::Called,
             name,
             events,
             per,
@@ -235,6 +272,17 @@ mod tests {
         assert!(!met(&Measure { per_second: 1000.0, ..measure("create_http_32", 1000, Per::Event(1)) }));
         let text = tables(&rows(&[measure("batch_20_one_stream", 1000, Per::Event(20)), measure("create", 1000, Per::Event(1))]), false);
         assert!(text.contains("✓ ≤ 0.6 write units") && text.contains("2 of 2 goals are met"), "{text}");
+    }
+
+    #[test]
+    fn each_part_that_was_measured_has_a_table() {
+        let called = measure("create", 1000, Per::Event(1));
+        let after = Measure { part: Part::After, p99_ms: 151.0, ..measure("created_to_delivered_100", 0, Per::Event(1)) };
+        let text = tables(&rows(&[called, after]), false);
+        let tables: Vec<&str> =
+            text.lines().filter(|line| line.contains("write u.")).map(|line| line.split("  ").next().unwrap()).collect();
+        assert_eq!(tables, ["called", "after the answer"]);
+        assert!(text.contains("✗ p50 and p99 < 150 ms") && text.contains(" empty "), "{text}");
     }
 
     #[test]

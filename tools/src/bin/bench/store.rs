@@ -1,31 +1,43 @@
 //! A store of one size, and the service on it.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use lambda_runtime::{Context, LambdaEvent};
-use local::app::{App, Checking};
-use local::{server, tail};
+use local::app::App;
+use local::background::Background;
+use local::server;
+use local::tail::Tail;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
-use shared::adapters::dynamodb::{Connection, DynamoEvents, Meter, TimeShards, Usage, connect, table};
+use shared::adapters::aws::Connection;
+use shared::adapters::dynamodb::{DynamoEvents, Meter, TimeShards, Usage, connect, connect_metered, table};
 use shared::adapters::embedded::{DataLocation, EmbeddedDynamo, TumblingWindow, WindowStage};
+use shared::adapters::embedded_queues::{EmbeddedQueues, QueuesLocation};
+use shared::adapters::memory::MemoryBus;
 use shared::commands::append::{AppendPorts, AppendRequest, Appended, KnownHeads, append};
+use shared::commands::count_events::CountEventsPorts;
 use shared::domain::access::ApiKeySecret;
+use shared::domain::queue::WorkQueue;
 use shared::domain::timestamp::Timestamp;
+use shared::domain::webhook_url::WebhookUrl;
 use shared::http::draft;
 use shared::ports::clock::Clock;
 use shared::ports::random::Random;
-use shared::queries::check_access::KeyCache;
+use shared::ports::timer::Timer;
+use shared::ports::webhook_sender::{SendError, WebhookAnswer, WebhookRequest, WebhookSender};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tools::http_client::HttpClient;
 
 use crate::BenchError;
+use crate::wiring::Surroundings;
 
 /// The moment that every store's history ends at, so that the numbers are the same every day: a
 /// Wednesday evening.
@@ -42,6 +54,38 @@ impl Clock for SteppingClock {
     fn now(&self) -> Timestamp {
         let millis = self.0.fetch_add(1, Ordering::Relaxed);
         Timestamp::new(NOW + TimeDelta::milliseconds(millis)).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// Waiting moves the clock.
+#[async_trait]
+impl Timer for SteppingClock {
+    async fn wait_until(&self, moment: Timestamp) {
+        let millis = (moment.to_chrono() - NOW).num_milliseconds() + 1;
+        self.0.fetch_max(millis, Ordering::Relaxed);
+    }
+}
+
+/// A receiver that is not there: whatever is sent to it has its answer at once.
+#[derive(Debug)]
+pub(crate) struct InstantReceiver(AtomicU16);
+
+impl InstantReceiver {
+    /// Answers with this status from now on.
+    pub(crate) fn answer(&self, status: u16) {
+        self.0.store(status, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl WebhookSender for InstantReceiver {
+    async fn vet(&self, _url: &WebhookUrl) -> Result<(), SendError> {
+        Ok(())
+    }
+
+    async fn send(&self, _request: &WebhookRequest) -> Result<WebhookAnswer, SendError> {
+        let status = self.0.load(Ordering::Relaxed);
+        Ok(WebhookAnswer { status, body: String::new(), retry_after: None, took: Duration::from_millis(5) })
     }
 }
 
@@ -75,6 +119,12 @@ pub(crate) struct Store {
     pub(crate) meter: Meter,
     /// The only key that the service accepts.
     pub(crate) key: ApiKeySecret,
+    /// Where webhooks go.
+    pub(crate) receiver: Arc<InstantReceiver>,
+    /// What happens after an answer, metered.
+    background: Background,
+    /// The same while the store is filled, not metered.
+    filling: Background,
     embedded: EmbeddedDynamo,
     events: DynamoEvents,
     metered: DynamoEvents,
@@ -91,28 +141,29 @@ impl Store {
         let client = connect(Connection::local(embedded.endpoint()));
         table::create(&client, table::DEFAULT_NAME).await?;
         let ports = |client| DynamoEvents::new(client, table::DEFAULT_NAME.to_owned(), TimeShards::default());
-        let metered = ports(connect(Connection::local(embedded.endpoint()).metered(meter.clone())));
+        let metered = ports(connect_metered(Connection::local(embedded.endpoint()), meter.clone()));
+        let events = ports(client);
         let clock = Arc::new(SteppingClock(AtomicI64::new(0)));
         let random = Arc::new(SeededRandom::new(1));
         let key = ApiKeySecret::from_random(random.secret());
-        let app = App {
-            log: Arc::new(metered.clone()),
-            events: Arc::new(metered.clone()),
-            keys: Arc::new(metered.clone()),
-            tokens: None,
-            clock: clock.clone(),
-            random,
-            heads: KnownHeads::default(),
-            cache: KeyCache::new(Some(key.digest())),
-            access: Checking::On,
-        };
+        let queues = EmbeddedQueues::open(QueuesLocation::Memory, clock.clone())?;
+        let receiver = Arc::new(InstantReceiver(AtomicU16::new(200)));
+        let surroundings =
+            Surroundings { clock: clock.clone(), timer: clock.clone(), random, queues: queues.clone(), webhooks: receiver.clone() };
+        let app = Arc::new(surroundings.app(&metered, &key));
+        let bus = Arc::new(MemoryBus::default());
+        let background = Background::new(app.clone(), Arc::new(metered.clone()), queues.clone(), bus.clone());
+        let filling = Background::new(Arc::new(surroundings.app(&events, &key)), Arc::new(events.clone()), queues, bus);
         Ok(Arc::new(Self {
             size,
-            app: Arc::new(app),
+            app,
             meter,
             key,
+            receiver,
+            background,
+            filling,
             embedded,
-            events: ports(client),
+            events,
             metered,
             clock,
             heads: KnownHeads::default(),
@@ -135,7 +186,7 @@ impl Store {
         let Usage { .. } = self.meter.take();
     }
 
-    /// Does `work` while the counters follow it, as the running service does, and returns when all is counted.
+    /// Does `work` while counters and dispatcher follow it, as in the running service, and returns when all is counted.
     pub(crate) async fn counted<T>(&self, work: impl Future<Output = T>) -> T {
         let (stop, stopped) = watch::channel(false);
         let working = async {
@@ -143,7 +194,8 @@ impl Store {
             stop.send_replace(true);
             done
         };
-        tokio::join!(working, tail::follow(&self.embedded, table::DEFAULT_NAME, &self.events, stopped)).0
+        let tail = Tail::new(&self.embedded, table::DEFAULT_NAME, &self.events, &self.filling);
+        tokio::join!(working, tail.follow(stopped)).0
     }
 
     /// Where the table's stream ends.
@@ -166,7 +218,8 @@ impl Store {
         if records > 0 {
             let window = TumblingWindow { start: NOW, end: NOW, state: serde_json::Map::new(), stage: WindowStage::Running };
             let event = LambdaEvent::new(serde_json::from_value(batch.window_event(&window))?, Context::default());
-            let answer = count_events::handle(&self.metered, event).await.map_err(BenchError::Counting)?;
+            let ports = CountEventsPorts { counters: &self.metered, definitions: &self.metered };
+            let answer = count_events::handle(&ports, event).await.map_err(BenchError::Counting)?;
             if answer["batchItemFailures"].as_array().is_none_or(|failures| !failures.is_empty()) {
                 return Err(BenchError::Uncounted);
             }
@@ -175,10 +228,29 @@ impl Store {
         Ok(records)
     }
 
+    /// Does all that follows from what was stored after `after`, metered, and moves it: dispatches it, processes and delivers it, and
+    /// what comes of that again.
+    pub(crate) async fn settle(&self, after: &mut Option<String>) -> Result<(), BenchError> {
+        loop {
+            let batch = self.embedded.read_stream(table::DEFAULT_NAME, after.as_deref(), 1000).await?;
+            let mut done = batch.records.len();
+            if done > 0 {
+                self.background.dispatch(batch.event()).await?;
+                *after = batch.last_sequence;
+            }
+            for queue in WorkQueue::ALL {
+                done += self.background.take(*queue, 10).await?;
+            }
+            if done == 0 {
+                return Ok(());
+            }
+        }
+    }
+
     /// Closes the store and deletes it.
     pub(crate) async fn close(self: Arc<Self>) -> Result<(), BenchError> {
         if let Some(store) = Arc::into_inner(self) {
-            drop(store.app);
+            drop((store.app, store.background, store.filling));
             store.embedded.stop().await?;
         }
         Ok(())

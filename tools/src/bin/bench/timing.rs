@@ -11,7 +11,7 @@ use tools::http_client::Answer;
 
 use crate::BenchError;
 use crate::operation::{Call, Operation, Per};
-use crate::report::Measure;
+use crate::report::{Measure, Part};
 use crate::store::{Service, Store, events_in};
 
 /// How many requests the exact numbers are of.
@@ -28,13 +28,17 @@ pub(crate) struct Pace {
     pub(crate) http: Duration,
     /// Before measuring through HTTP.
     pub(crate) warm_up: Duration,
+    /// For as long as events come at a steady rate.
+    pub(crate) steady: Duration,
 }
 
 /// How long requests took, each and all together.
 #[derive(Debug, Default)]
-struct Samples {
-    times: Vec<Duration>,
-    took: Duration,
+pub(crate) struct Samples {
+    /// Each.
+    pub(crate) times: Vec<Duration>,
+    /// All together.
+    pub(crate) took: Duration,
 }
 
 impl Samples {
@@ -43,15 +47,17 @@ impl Samples {
         self.took < pace.direct && (self.times.len() as u64) < MOST_CALLED - EXACT
     }
 
-    fn measure(mut self, name: String, store: &Store, per: Per, usage: Cost) -> Measure {
+    /// The numbers of a part.
+    pub(crate) fn measure(mut self, (part, name): (Part, String), size: u32, per: Per, usage: Cost) -> Measure {
         self.times.sort_unstable();
         let events = match per {
             Per::Event(events) => f64::from(events),
-            Per::Call => 1.0,
+            Per::Call | Per::Delivery => 1.0,
         };
         Measure {
+            part,
             name,
-            events: store.size,
+            events: size,
             per,
             write_units: usage.write_units / events,
             read_units: usage.read_units / events,
@@ -72,18 +78,28 @@ impl Samples {
 
 /// What one request used, on average.
 #[derive(Debug, Clone, Copy)]
-struct Cost {
+pub(crate) struct Cost {
     write_units: f64,
     read_units: f64,
     calls: f64,
 }
 
 impl Cost {
-    fn of(usage: Usage, requests: usize) -> Self {
+    /// What each of so many requests used.
+    pub(crate) fn of(usage: Usage, requests: usize) -> Self {
         let requests = float(requests.max(1));
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52 calls")]
         let calls = usage.calls as f64 / requests;
         Self { write_units: usage.write_units / requests, read_units: usage.read_units / requests, calls }
+    }
+
+    /// How much more this is than another.
+    pub(crate) fn beyond(self, other: Self) -> Self {
+        Self {
+            write_units: self.write_units - other.write_units,
+            read_units: self.read_units - other.read_units,
+            calls: self.calls - other.calls,
+        }
     }
 }
 
@@ -175,7 +191,7 @@ impl<'a> Load<'a> {
 
     fn measure(&self, samples: Samples) -> Measure {
         let cost = Cost::of(self.usage, usize::try_from(EXACT).unwrap_or(1));
-        samples.measure(self.operation.name.to_owned(), self.store, self.operation.per, cost)
+        samples.measure((Part::Called, self.operation.name.to_owned()), self.store.size, self.operation.per, cost)
     }
 
     /// Requests through HTTP, so many at a time.
@@ -184,7 +200,8 @@ impl<'a> Load<'a> {
         self.store.forget_usage();
         let samples = self.send(service, connections, pace.http).await?;
         let cost = Cost::of(self.store.meter.take(), samples.times.len());
-        Ok(samples.measure(format!("{}_http_{connections}", self.operation.name), self.store, self.operation.per, cost))
+        let name = format!("{}_http_{connections}", self.operation.name);
+        Ok(samples.measure((Part::Http, name), self.store.size, self.operation.per, cost))
     }
 
     async fn send(&self, service: &Service, connections: usize, duration: Duration) -> Result<Samples, BenchError> {
@@ -231,5 +248,5 @@ pub(crate) async fn count(store: &Store, mix: &mut Mix, batch: usize, events: u3
     }
     let per_second = f64::from(events) / samples.took.as_secs_f64().max(1e-9);
     let cost = Cost::of(usage, usize::try_from(events).unwrap_or(1));
-    Ok(Measure { per_second, ..samples.measure(format!("count_{batch}"), store, Per::Event(1), cost) })
+    Ok(Measure { per_second, ..samples.measure((Part::Called, format!("count_{batch}")), store.size, Per::Event(1), cost) })
 }

@@ -70,8 +70,9 @@ impl Layer {
             Self::Ports | Self::Config => &[Self::Domain],
             Self::Commands | Self::Queries | Self::Adapters => &[Self::Domain, Self::Ports, Self::Telemetry],
             Self::Http => &[Self::Domain, Self::Ports, Self::Commands, Self::Queries, Self::Telemetry],
-            Self::Testing => &[Self::Domain, Self::Ports],
-            Self::Wiring => &[Self::Domain, Self::Ports, Self::Adapters, Self::Config],
+            // What stands in for a service is an adapter's other end.
+            Self::Testing => &[Self::Domain, Self::Ports, Self::Adapters],
+            Self::Wiring => &[Self::Domain, Self::Ports, Self::Commands, Self::Adapters, Self::Http, Self::Config],
             Self::Domain | Self::Telemetry => &[],
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use futures::future::try_join;
+use futures::future::{try_join, try_join3};
 
 use super::super::DynamoEvents;
 use super::super::items::{self, read_text};
@@ -10,13 +10,15 @@ use super::super::keys::{self, AFTER_ALL, ORDER, SK};
 use super::super::scan::{Consistency, Direction, IndexRange, table_key};
 use crate::domain::claim::{ClaimKey, ClaimSubject};
 use crate::domain::commit::Commit;
+use crate::domain::definitions::Definitions;
 use crate::domain::event::Event;
 use crate::domain::event_id::{EventId, Location};
 use crate::domain::identifiers::OrganizationId;
-use crate::domain::outcome::{EventOutcome, Outcome};
+use crate::domain::outcome::Outcome;
 use crate::domain::query::ObservedEvent;
 use crate::domain::version::Version;
 use crate::ports::commit_log::CommitLog;
+use crate::ports::definition_store::{DefinitionStore, Freshness};
 use crate::ports::outcome_log::OutcomeLog;
 use crate::ports::store_error::StoreError;
 
@@ -35,12 +37,13 @@ impl DynamoEvents {
                 let commit = Location::new(location.recorded_at, 0, location.address(), first).id();
                 let pk = keys::place(location.address().place);
                 // The outcome's key follows from the id, so both are read at once.
-                let (found, outcome) = try_join(self.prefixed(&pk, &prefix), self.outcome(commit)).await?;
+                let definitions = self.definitions(Freshness::Recent);
+                let (found, (outcome, _), definitions) = try_join3(self.prefixed(&pk, &prefix), self.outcome(commit), definitions).await?;
                 for item in &found {
                     let events = items::read_commit(item)?.to_events();
                     let visible = |event: &Event| event.id == id && (organization.is_none() || event.organization() == organization);
                     if let Some((index, event)) = events.into_iter().enumerate().find(|(_, event)| visible(event)) {
-                        return Ok(Some(ObservedEvent { event, outcome: outcome_at(outcome.as_ref(), index) }));
+                        return Ok(Some(observed(event, index, outcome.as_ref(), &definitions)));
                     }
                 }
             }
@@ -85,29 +88,40 @@ impl DynamoEvents {
         let Some(slot) = claim.and_then(|claim| claim.slots.into_iter().next()) else { return Ok(None) };
         let Some(commit) = self.commit_at(&slot).await? else { return Ok(None) };
         let Some((index, event)) = commit.to_events().into_iter().enumerate().find(|(_, event)| event.id == id) else { return Ok(None) };
-        let outcome = self.outcome(commit.id()).await?;
-        Ok(Some(ObservedEvent { event, outcome: outcome_at(outcome.as_ref(), index) }))
+        let ((outcome, _), definitions) = try_join(self.outcome(commit.id()), self.definitions(Freshness::Recent)).await?;
+        Ok(Some(observed(event, index, outcome.as_ref(), &definitions)))
     }
 
-    /// The events with what became of them. `concluded` says whether any event has an outcome.
-    pub(super) async fn observe(&self, events: Vec<Event>, concluded: bool) -> Result<Vec<ObservedEvent>, StoreError> {
+    /// The events with what became of them. Outcomes are read of those that a processor is given, because nothing is done with others.
+    pub(super) async fn observe(&self, events: Vec<Event>, definitions: &Definitions) -> Result<Vec<ObservedEvent>, StoreError> {
+        let commits = events.iter().filter(|event| definitions.needs_processing(event)).map(|event| event.commit).collect();
+        self.observe_with(events, commits, definitions).await
+    }
+
+    /// The events with what became of them, as far as the outcomes of these commits say it.
+    pub(super) async fn observe_with(
+        &self,
+        events: Vec<Event>,
+        commits: BTreeSet<EventId>,
+        definitions: &Definitions,
+    ) -> Result<Vec<ObservedEvent>, StoreError> {
         let mut outcomes: HashMap<EventId, Outcome> = HashMap::new();
-        if concluded {
-            let commits: BTreeSet<EventId> = events.iter().map(|event| event.commit).collect();
-            let wanted = commits.into_iter().map(|commit| (keys::outcome_pk(commit), keys::OUTCOME_SK.to_owned())).collect();
-            for item in self.batch_get(wanted).await? {
-                let outcome = items::read_outcome(&item)?;
-                outcomes.insert(outcome.commit, outcome);
-            }
+        let wanted = commits.into_iter().map(|commit| (keys::outcome_pk(commit), keys::OUTCOME_SK.to_owned())).collect();
+        for item in self.batch_get(wanted).await? {
+            let outcome = items::read_outcome(&item)?;
+            outcomes.insert(outcome.commit, outcome);
         }
         let observe = |event: Event| {
             let index = event.place.location().map_or(0, |location| location.index);
-            ObservedEvent { outcome: outcome_at(outcomes.get(&event.commit), index), event }
+            let outcome = outcomes.get(&event.commit);
+            observed(event, index, outcome, definitions)
         };
         Ok(events.into_iter().map(observe).collect())
     }
 }
 
-fn outcome_at(outcome: Option<&Outcome>, index: usize) -> EventOutcome {
-    outcome.and_then(|outcome| outcome.events.get(index)).cloned().unwrap_or(EventOutcome::PENDING)
+/// An event with what its commit's outcome says of it, or else what follows from the processors.
+fn observed(event: Event, index: usize, outcome: Option<&Outcome>, definitions: &Definitions) -> ObservedEvent {
+    let outcome = outcome.and_then(|outcome| outcome.events.get(index)).cloned();
+    ObservedEvent { outcome: outcome.unwrap_or_else(|| definitions.outcome_before_processing(&event)), event }
 }

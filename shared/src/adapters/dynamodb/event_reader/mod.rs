@@ -24,6 +24,7 @@ use crate::domain::statistics::{Statistics, StatisticsScope};
 use crate::domain::stream_id::StreamKey;
 use crate::domain::timestamp::Timestamp;
 use crate::ports::counter_store::CounterStore;
+use crate::ports::definition_store::{DefinitionStore, Freshness};
 use crate::ports::event_reader::{EventReader, StreamRequest, StreamSlice};
 use crate::ports::store_error::StoreError;
 
@@ -56,9 +57,9 @@ impl EventReader for DynamoEvents {
         let counters = CounterScope::of(scope.organization.as_ref());
         if let Some(user) = &scope.user {
             let filter = EventFilter { user: Some(user.clone()), organization: scope.organization.clone(), ..EventFilter::default() };
-            let (commits, _) = self.of_entity(&filter).await?;
+            let ((commits, _), definitions) = try_join(self.of_entity(&filter), self.definitions(Freshness::Recent)).await?;
             let events = commits.iter().flat_map(Commit::to_events).filter(|event| filter.matches(event)).collect();
-            return Ok(Statistics::from_events(&self.observe(events, true).await?, now));
+            return Ok(Statistics::from_events(&self.observe(events, &definitions).await?, now));
         }
         let today = now.hour().day();
         let first = today.monday().min(today.first_of_month());

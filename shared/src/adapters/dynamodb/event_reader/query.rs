@@ -11,12 +11,14 @@ use super::super::scan::{Consistency, Direction, IndexRange, Scan, Step, table_k
 use super::walk::{CounterDays, Walk};
 use crate::domain::commit::Commit;
 use crate::domain::counters::{CounterKey, CounterScope, IndexList, Period, Tally};
+use crate::domain::definitions::Definitions;
 use crate::domain::event::{Event, Position};
 use crate::domain::query::{EventFilter, EventPage, EventQuery, ObservedEvent, PageStart, Total};
 use crate::domain::status::EventStatus;
 use crate::domain::stream_id::{StreamId, StreamKey, place_of};
 use crate::domain::timestamp::{Day, Hour, Timestamp};
 use crate::ports::counter_store::CounterStore;
+use crate::ports::definition_store::{DefinitionStore, Freshness};
 use crate::ports::store_error::StoreError;
 
 /// The most commits that one request reads of a user, a session or a flag.
@@ -33,43 +35,47 @@ impl DynamoEvents {
         if matches!((filter.from, filter.to), (Some(from), Some(to)) if from > to) {
             return Ok(EventPage { events: Vec::new(), total: Total::Exactly(0), next: None });
         }
-        let scope = CounterScope::of(filter.organization.as_ref());
-        let (total, _) = self.tally(&CounterKey { scope: scope.clone(), period: Period::Total }).await?;
-        let concluded = total.statuses.values().any(|count| *count > 0);
-        if !concluded {
+        let definitions = self.definitions(Freshness::Recent).await?;
+        if !definitions.may_process(filter.organization.as_ref()) {
             match filter.status {
                 None => {}
-                // Nothing has been concluded, so everything is pending.
-                Some(EventStatus::Pending) => filter.status = None,
-                Some(EventStatus::Processing | EventStatus::Processed | EventStatus::Failed | EventStatus::Archived) => {
+                // No processor is given any of these events, so all of them are processed.
+                Some(EventStatus::Processed) => filter.status = None,
+                Some(EventStatus::Pending | EventStatus::Processing | EventStatus::Failed | EventStatus::Archived) => {
                     return Ok(EventPage { events: Vec::new(), total: Total::Exactly(0), next: None });
                 }
             }
         }
-        let gathered = if filter.user.is_some() || filter.session.is_some() {
-            Some(self.of_entity(&filter).await?)
-        } else if let Some(status @ (EventStatus::Failed | EventStatus::Processing)) = filter.status {
-            Some(self.flagged(status).await?)
-        } else {
-            None
-        };
-        if let Some((commits, complete)) = gathered {
-            let mut events: Vec<Event> = commits.iter().flat_map(Commit::to_events).filter(|event| filter.matches(event)).collect();
-            events.sort_by_key(|event| std::cmp::Reverse(event.position()));
-            let mut observed = self.observe(events, concluded).await?;
-            observed.retain(|event| filter.matches_status(event.outcome.status));
-            return Ok(page_of(observed, query, complete));
+        if filter.user.is_some() || filter.session.is_some() {
+            let (commits, complete) = self.of_entity(&filter).await?;
+            let observed = self.observe(matching(&commits, &filter), &definitions).await?;
+            return Ok(page_of(observed, query, &filter, complete));
         }
-        let counted = if filter.is_counted() { self.count(&filter, &scope, &total).await? } else { None };
+        if let Some(status @ (EventStatus::Failed | EventStatus::Processing)) = filter.status {
+            let (commits, complete) = self.flagged(status).await?;
+            // The flag says that there is an outcome.
+            let concluded = commits.iter().map(Commit::id).collect();
+            let observed = self.observe_with(matching(&commits, &filter), concluded, &definitions).await?;
+            return Ok(page_of(observed, query, &filter, complete));
+        }
+        let scope = CounterScope::of(filter.organization.as_ref());
+        let counted = if filter.is_counted() { self.count(&filter, &scope).await? } else { None };
         match counted {
-            Some(counted) => self.counted_page(query, &filter, &scope, counted, now, concluded).await,
-            None => self.examined_page(query, &filter, &scope, now, concluded).await,
+            Some(counted) => self.counted_page(query, &filter, &scope, counted, now, &definitions).await,
+            None => self.examined_page(query, &filter, &scope, now, &definitions).await,
         }
     }
 }
 
-/// The page of a query of which all events are at hand, newest first.
-fn page_of(events: Vec<ObservedEvent>, query: &EventQuery, complete: bool) -> EventPage {
+/// The events of these commits that match, their status aside.
+fn matching(commits: &[Commit], filter: &EventFilter) -> Vec<Event> {
+    commits.iter().flat_map(Commit::to_events).filter(|event| filter.matches(event)).collect()
+}
+
+/// The page of a query of which all events are at hand.
+fn page_of(mut events: Vec<ObservedEvent>, query: &EventQuery, filter: &EventFilter, complete: bool) -> EventPage {
+    events.retain(|event| filter.matches_status(event.outcome.status));
+    events.sort_by_key(|event| std::cmp::Reverse(event.event.position()));
     let found = events.len() as u64;
     let skip = match query.start {
         PageStart::Offset(offset) => usize::try_from(offset).unwrap_or(usize::MAX).min(events.len()),
@@ -191,7 +197,8 @@ struct Counted {
 impl DynamoEvents {
     /// How many events match, if counters know: whole hours and days from them, and what lies beyond
     /// the query's ends within an hour from the index.
-    async fn count(&self, filter: &EventFilter, scope: &CounterScope, total: &Tally) -> Result<Option<Counted>, StoreError> {
+    async fn count(&self, filter: &EventFilter, scope: &CounterScope) -> Result<Option<Counted>, StoreError> {
+        let (total, _) = self.tally(&CounterKey { scope: scope.clone(), period: Period::Total }).await?;
         let from = filter.from.unwrap_or(Timestamp::MIN);
         let to = filter.to.unwrap_or(Timestamp::MAX);
         let Some(everything) = total.count(filter) else { return Ok(None) };
@@ -272,7 +279,7 @@ impl DynamoEvents {
         scope: &CounterScope,
         counted: Counted,
         now: Timestamp,
-        concluded: bool,
+        definitions: &Definitions,
     ) -> Result<EventPage, StoreError> {
         let size = query.size.get();
         let mut walk = Walk::new(self, filter, scope, now);
@@ -327,7 +334,7 @@ impl DynamoEvents {
             PageStart::Offset(offset) if !events.is_empty() => offset + events.len() as u64 + u64::from(more),
             PageStart::Offset(_) | PageStart::Below(_) => events.len() as u64 + u64::from(more),
         };
-        Ok(EventPage { events: self.observe(events, concluded).await?, total: Total::Exactly(counted.total.max(shown)), next })
+        Ok(EventPage { events: self.observe(events, definitions).await?, total: Total::Exactly(counted.total.max(shown)), next })
     }
 
     /// Where the `offset` newest matches end, as far as counters tell: everything after the moment
@@ -373,7 +380,7 @@ impl DynamoEvents {
         filter: &EventFilter,
         scope: &CounterScope,
         now: Timestamp,
-        concluded: bool,
+        definitions: &Definitions,
     ) -> Result<EventPage, StoreError> {
         let (skip, below) = match query.start {
             PageStart::Offset(offset) => (offset, None),
@@ -383,13 +390,13 @@ impl DynamoEvents {
         if let Some(below) = below {
             walk.start_at(below.occurred_at);
         }
-        let page = self.examine(filter, walk, concluded, &Part { below, above: None, skip, size: query.size.get() }).await?;
+        let page = self.examine(filter, walk, definitions, &Part { below, above: None, skip, size: query.size.get() }).await?;
         let mut total = Some(page.found).filter(|_| page.bound.is_none());
         let mut least = page.found;
         if let Some(below) = below {
             // Only a total of all pages is one.
             let above = Part { below: None, above: Some(below), skip: 0, size: 0 };
-            let earlier = self.examine(filter, Walk::new(self, filter, scope, now), concluded, &above).await?;
+            let earlier = self.examine(filter, Walk::new(self, filter, scope, now), definitions, &above).await?;
             least += earlier.found;
             total = total.filter(|_| earlier.bound.is_none()).map(|found| found + earlier.found);
         }
@@ -398,7 +405,13 @@ impl DynamoEvents {
     }
 
     /// Looks at events one by one.
-    async fn examine(&self, filter: &EventFilter, mut walk: Walk<'_>, concluded: bool, part: &Part) -> Result<Examined, StoreError> {
+    async fn examine(
+        &self,
+        filter: &EventFilter,
+        mut walk: Walk<'_>,
+        definitions: &Definitions,
+        part: &Part,
+    ) -> Result<Examined, StoreError> {
         let mut result = Examined { events: Vec::new(), found: 0, more: false, bound: None };
         let (mut skip, mut examined, mut bytes) = (part.skip, 0_u64, 0);
         while let Some((lists, range)) = walk.next().await? {
@@ -409,7 +422,7 @@ impl DynamoEvents {
                 while open && chunk.len() < EVENTS_A_STEP {
                     match scan.next(EVENTS_A_STEP as u64, self.most_examined.saturating_sub(examined)).await? {
                         Step::Event(event) if part.above.is_some_and(|above| event.position() < above) => {
-                            return Ok(result.with(&self.observe(chunk, concluded).await?, filter));
+                            return Ok(result.with(&self.observe(chunk, definitions).await?, filter));
                         }
                         Step::Event(event) => chunk.push(*event),
                         Step::End => open = false,
@@ -419,7 +432,7 @@ impl DynamoEvents {
                         }
                     }
                 }
-                for event in self.observe(chunk, concluded).await? {
+                for event in self.observe(chunk, definitions).await? {
                     if !filter.matches_status(event.outcome.status) {
                         continue;
                     }

@@ -7,12 +7,11 @@ use super::super::items::{self, Item, read_text};
 use super::super::keys::{self, AFTER_ALL, SK};
 use super::super::scan::{Consistency, Direction};
 use crate::domain::commit::Commit;
-use crate::domain::counters::{CounterKey, CounterScope, Period};
 use crate::domain::event::Event;
 use crate::domain::query::ObservedEvent;
 use crate::domain::stream_id::{StreamAddress, StreamKey, place_of};
 use crate::domain::version::Version;
-use crate::ports::counter_store::CounterStore;
+use crate::ports::definition_store::{DefinitionStore, Freshness};
 use crate::ports::event_reader::{StreamRequest, StreamSlice};
 use crate::ports::store_error::StoreError;
 
@@ -146,12 +145,12 @@ impl DynamoEvents {
         Ok(StreamSlice { events: self.observe_all(events).await?, version, created_at, updated_at })
     }
 
-    /// The events with what became of them, unless nothing has been concluded at all.
+    /// The events with what became of them.
     async fn observe_all(&self, events: Vec<Event>) -> Result<Vec<ObservedEvent>, StoreError> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        let (total, _) = self.tally(&CounterKey { scope: CounterScope::All, period: Period::Total }).await?;
-        self.observe(events, total.statuses.values().any(|count| *count > 0)).await
+        let definitions = self.definitions(Freshness::Recent).await?;
+        self.observe(events, &definitions).await
     }
 }

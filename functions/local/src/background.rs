@@ -1,0 +1,295 @@
+//! What happens after the answer: the functions that hear the table's stream, the queues and the schedule, called as Lambda calls
+//! them.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::join_all;
+use lambda_runtime::{Context, LambdaEvent};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use shared::adapters::embedded_queues::EmbeddedQueues;
+use shared::commands::append::AppendPorts;
+use shared::commands::deliver_webhooks::DeliverWebhooksPorts;
+use shared::commands::dispatch_events::{DispatchEventsPorts, DispatchedStreams};
+use shared::commands::process_events::{ProcessEventsPorts, ProcessedStreams};
+use shared::commands::run_processor::RunProcessorPorts;
+use shared::commands::send_webhook::SendWebhookPorts;
+use shared::commands::sweep::{SweepError, SweepPorts, SweepReach, Swept, sweep};
+use shared::domain::queue::{Queue, Received, WorkQueue};
+use shared::http::webhook_body::webhook_body;
+use shared::ports::event_bus::EventBus;
+use shared::ports::outcome_log::OutcomeLog;
+use shared::ports::queue::{QueueError, QueueReceiver};
+use shared::telemetry::Chain;
+
+use crate::app::App;
+
+/// Something was not done, and is to be done again.
+#[derive(Debug, thiserror::Error)]
+pub enum BackgroundError {
+    /// A queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// What was handed over is not as Lambda has it.
+    #[error("a function was not given what Lambda gives it")]
+    Form(#[from] serde_json::Error),
+    /// A function failed as a whole.
+    #[error("a function failed")]
+    Function(#[source] lambda_runtime::Error),
+    /// A function did not take all records.
+    #[error("a function left records")]
+    Left,
+}
+
+/// The functions behind the answers, on the ports of an [`App`] and a few more.
+pub struct Background {
+    /// Whose events are worked on.
+    pub app: Arc<App>,
+    /// Where outcomes are kept.
+    pub outcomes: Arc<dyn OutcomeLog>,
+    /// The queues between the functions. They are sent to by way of the app.
+    pub queues: EmbeddedQueues,
+    /// The bus.
+    pub bus: Arc<dyn EventBus>,
+    /// How far streams have been dispatched.
+    pub dispatched: DispatchedStreams,
+    /// How far streams have been processed.
+    pub processed: ProcessedStreams,
+}
+
+impl Background {
+    /// For how long a message that was taken is hidden: longer than any function runs.
+    pub const HIDDEN_FOR: Duration = Duration::from_mins(3);
+
+    /// The functions on the ports of an app.
+    #[must_use]
+    pub fn new(app: Arc<App>, outcomes: Arc<dyn OutcomeLog>, queues: EmbeddedQueues, bus: Arc<dyn EventBus>) -> Self {
+        Self { app, outcomes, queues, bus, dispatched: DispatchedStreams::default(), processed: ProcessedStreams::default() }
+    }
+
+    fn webhooks(&self) -> SendWebhookPorts<'_> {
+        SendWebhookPorts { sender: &*self.app.webhooks, clock: &*self.app.clock }
+    }
+
+    /// The ports of `dispatch-events`.
+    #[must_use]
+    pub fn dispatching(&self) -> DispatchEventsPorts<'_> {
+        DispatchEventsPorts {
+            log: &*self.app.log,
+            definitions: &*self.app.definitions,
+            queues: &*self.app.queues,
+            bus: Some(&*self.bus),
+            clock: &*self.app.clock,
+            dispatched: &self.dispatched,
+        }
+    }
+
+    /// The ports of `process-events` and `retry-processors`.
+    #[must_use]
+    pub fn processing(&self) -> ProcessEventsPorts<'_> {
+        ProcessEventsPorts {
+            log: &*self.app.log,
+            outcomes: &*self.outcomes,
+            definitions: &*self.app.definitions,
+            dead_letters: &*self.app.dead_letters,
+            run: RunProcessorPorts {
+                append: AppendPorts { log: &*self.app.log, random: &*self.app.random, heads: &self.app.heads },
+                webhooks: self.webhooks(),
+                queues: &*self.app.queues,
+                bus: Some(&*self.bus),
+                write: webhook_body,
+            },
+            random: &*self.app.random,
+            processed: &self.processed,
+        }
+    }
+
+    /// The ports of `deliver-webhooks`.
+    #[must_use]
+    pub fn delivering(&self) -> DeliverWebhooksPorts<'_> {
+        DeliverWebhooksPorts {
+            log: &*self.app.log,
+            outcomes: &*self.outcomes,
+            definitions: &*self.app.definitions,
+            deliveries: &*self.app.deliveries,
+            dead_letters: &*self.app.dead_letters,
+            queues: &*self.app.queues,
+            bus: Some(&*self.bus),
+            webhooks: self.webhooks(),
+            write: webhook_body,
+            random: &*self.app.random,
+        }
+    }
+
+    /// The ports of `sweep`.
+    #[must_use]
+    pub fn sweeping(&self) -> SweepPorts<'_> {
+        SweepPorts {
+            events: &*self.app.events,
+            definitions: &*self.app.definitions,
+            deliveries: &*self.app.deliveries,
+            dead_letters: &*self.app.dead_letters,
+            queues: &self.queues,
+            dead_queues: &self.queues,
+            clock: &*self.app.clock,
+        }
+    }
+
+    /// Hands records of the table's stream to `dispatch-events`, as Lambda writes them.
+    ///
+    /// # Errors
+    /// [`BackgroundError`] if not all were handed on: they are to be handed over again.
+    pub async fn dispatch(&self, records: Value) -> Result<(), BackgroundError> {
+        let event = lambda_event(records)?;
+        let answer = dispatch_events::handle(&self.dispatching(), event).await.map_err(BackgroundError::Function)?;
+        if failures(&answer).is_empty() { Ok(()) } else { Err(BackgroundError::Left) }
+    }
+
+    /// Takes up to `most` messages of a queue, hands them to its function, and removes those that were dealt with. Returns how many
+    /// were taken.
+    ///
+    /// # Errors
+    /// [`BackgroundError`]: what was taken can be seen again once its time is up.
+    pub async fn take(&self, queue: WorkQueue, most: usize) -> Result<usize, BackgroundError> {
+        let source = Queue::Work(queue);
+        let received = self.queues.receive(&source, most, Self::HIDDEN_FOR).await?;
+        if received.is_empty() {
+            return Ok(0);
+        }
+        let records: Vec<Value> = received.iter().map(|message| as_lambda_has_it(queue, message)).collect();
+        let records = json!({ "Records": records });
+        let answer = match queue {
+            WorkQueue::Process => process_events::handle(&self.processing(), lambda_event(records)?).await,
+            WorkQueue::Retry => retry_processors::handle(&self.processing(), lambda_event(records)?).await,
+            WorkQueue::Deliver => deliver_webhooks::handle(&self.delivering(), lambda_event(records)?).await,
+        };
+        let answer = answer.map_err(BackgroundError::Function)?;
+        let count = received.len();
+        let failed = failures(&answer);
+        let mut done = Vec::with_capacity(count);
+        done.extend(received.into_iter().filter(|message| !failed.contains(&message.id.as_str())).map(|message| message.receipt));
+        for receipt in done {
+            self.queues.remove(&source, &receipt).await?;
+        }
+        Ok(count)
+    }
+
+    /// Looks for what waits.
+    ///
+    /// # Errors
+    /// [`SweepError`]: the next sweep goes on.
+    pub async fn sweep(&self, reach: SweepReach) -> Result<Swept, SweepError> {
+        let ports = SweepPorts {
+            events: &*self.app.events,
+            definitions: &*self.app.definitions,
+            deliveries: &*self.app.deliveries,
+            dead_letters: &*self.app.dead_letters,
+            queues: &*self.app.queues,
+            dead_queues: &self.queues,
+            clock: &*self.app.clock,
+        };
+        sweep(&ports, reach).await
+    }
+}
+
+fn lambda_event<T: DeserializeOwned>(payload: Value) -> Result<LambdaEvent<T>, serde_json::Error> {
+    Ok(LambdaEvent::new(serde_json::from_value(payload)?, Context::default()))
+}
+
+fn as_lambda_has_it(queue: WorkQueue, message: &Received) -> Value {
+    let mut attributes = json!({
+        "ApproximateReceiveCount": message.receives.to_string(),
+        "SentTimestamp": message.sent_at_ms.to_string(),
+    });
+    if let Some(group) = &message.group {
+        attributes["MessageGroupId"] = group.as_str().into();
+    }
+    json!({
+        "messageId": message.id,
+        "receiptHandle": message.receipt.0,
+        "body": message.body,
+        "attributes": attributes,
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": format!("arn:aws:sqs:local:000000000000:{queue}"),
+        "awsRegion": "local",
+    })
+}
+
+/// The ids of what a function did not deal with.
+fn failures(answer: &Value) -> Vec<&str> {
+    let failures = answer["batchItemFailures"].as_array().into_iter().flatten();
+    failures.filter_map(|failure| failure["itemIdentifier"].as_str()).collect()
+}
+
+/// How many at a time work on a queue, and how many messages each takes.
+const fn crew(queue: WorkQueue) -> (usize, usize) {
+    match queue {
+        // One message each: those of a group wait for one another, those of others need not.
+        WorkQueue::Process => (16, 1),
+        WorkQueue::Retry => (4, 10),
+        WorkQueue::Deliver => (32, 1),
+    }
+}
+
+/// How often the schedule runs.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
+/// How long to wait after a failure.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long to wait at most before looking at a queue again.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Works on the queues and on the schedule until it is dropped. What is under way then is done again by the next process.
+pub async fn run(background: &Background) {
+    let mut workers: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> = Vec::new();
+    for queue in WorkQueue::ALL {
+        let (crew, most) = crew(*queue);
+        workers.extend((0..crew).map(|_| Box::pin(work(background, *queue, most)) as Pin<Box<dyn Future<Output = ()> + '_>>));
+    }
+    workers.push(Box::pin(schedule(background)));
+    join_all(workers).await;
+}
+
+async fn work(background: &Background, queue: WorkQueue, most: usize) {
+    let source = Queue::Work(queue);
+    loop {
+        // A function that panics takes its call with it on AWS, and no other.
+        let taken = AssertUnwindSafe(background.take(queue, most)).catch_unwind().await;
+        let taken = taken.unwrap_or_else(|_| {
+            tracing::error!(%queue, "a function panicked");
+            Err(BackgroundError::Left)
+        });
+        match taken {
+            Ok(0) => {
+                let now = background.app.clock.now();
+                let due = background.queues.next_visible_at(&source).ok().flatten().and_then(|at| at.since(now));
+                // A moment later than due: what is due to the microsecond can be seen then.
+                let pause = due.map_or(LOOK_EVERY, |due| due.clamp(Duration::from_millis(5), LOOK_EVERY));
+                let _ = tokio::time::timeout(pause, background.queues.arrival(&source)).await;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), %queue, "a queue waits");
+                background.app.timer.wait_until(background.app.clock.now().plus(PAUSE)).await;
+            }
+        }
+    }
+}
+
+/// Looks for everything that waits, once, and then as the schedule has it.
+async fn schedule(background: &Background) {
+    if let Err(error) = background.sweep(SweepReach::START).await {
+        tracing::error!(error = %Chain(&error), "what waited from before was not all found");
+    }
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        // What fails is in the log, and is found the next time.
+        let _ = sweep::handle(&background.sweeping(), LambdaEvent::new(Value::Null, Context::default())).await;
+    }
+}

@@ -1,0 +1,145 @@
+//! All processors and subscriptions, as they were at one moment.
+
+use std::sync::Arc;
+
+use super::commit::{Commit, CommittedEvent};
+use super::event::{Event, EventDetails};
+use super::identifiers::{OrganizationId, ProcessorId, SubscriptionId};
+use super::outcome::EventOutcome;
+use super::processor::Processor;
+use super::subscription::Subscription;
+use super::timestamp::Timestamp;
+
+/// All processors and subscriptions. Few: they are read whole, and kept in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Definitions {
+    /// Which change they are as of.
+    pub revision: u64,
+    /// The processors, removed ones included, highest priority first, then by name.
+    processors: Vec<Arc<Processor>>,
+    /// The subscriptions, oldest first.
+    subscriptions: Vec<Arc<Subscription>>,
+}
+
+impl Definitions {
+    /// The definitions as of a change.
+    #[must_use]
+    pub fn new(revision: u64, processors: Vec<Processor>, subscriptions: Vec<Subscription>) -> Self {
+        let processors = processors.into_iter().map(Arc::new).collect();
+        let subscriptions = subscriptions.into_iter().map(Arc::new).collect();
+        Self { revision, processors, subscriptions }.sorted()
+    }
+
+    /// One change later: with this processor, in the place of the one of its id.
+    #[must_use]
+    pub fn with_processor(&self, processor: Processor) -> Self {
+        let mut later = Self { revision: self.revision + 1, ..self.clone() };
+        later.processors.retain(|other| other.id != processor.id);
+        later.processors.push(Arc::new(processor));
+        later.sorted()
+    }
+
+    /// One change later: with this subscription, in the place of the one of its id.
+    #[must_use]
+    pub fn with_subscription(&self, subscription: Subscription) -> Self {
+        let mut later = self.without_subscription(&subscription.id);
+        later.subscriptions.push(Arc::new(subscription));
+        later.sorted()
+    }
+
+    /// One change later: without the subscription of this id.
+    #[must_use]
+    pub fn without_subscription(&self, id: &SubscriptionId) -> Self {
+        let mut later = Self { revision: self.revision + 1, ..self.clone() };
+        later.subscriptions.retain(|subscription| subscription.id != *id);
+        later
+    }
+
+    fn sorted(mut self) -> Self {
+        self.processors.sort_by(|one, other| (other.priority, &one.name, &one.id).cmp(&(one.priority, &other.name, &other.id)));
+        self.subscriptions.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
+        self
+    }
+
+    /// Every processor that was not removed, highest priority first (BR-PRC-002).
+    pub fn processors(&self) -> impl Iterator<Item = &Arc<Processor>> {
+        self.processors.iter().filter(|processor| processor.removed_at.is_none())
+    }
+
+    /// The processor of this id, also a removed one.
+    #[must_use]
+    pub fn processor(&self, id: &ProcessorId) -> Option<&Arc<Processor>> {
+        self.processors.iter().find(|processor| processor.id == *id)
+    }
+
+    /// How many processors there are, those included that were removed and are remembered for the events that they were given.
+    #[must_use]
+    pub fn remembered_processors(&self) -> usize {
+        self.processors.iter().filter(|processor| processor.removed_at.is_none() || !processor.activations.is_empty()).count()
+    }
+
+    /// The processor that results of this organization's events mean by a name: its own, or else the platform's; one that was
+    /// removed only if there is no other.
+    #[must_use]
+    pub fn processor_named(&self, organization: Option<&OrganizationId>, name: &str) -> Option<&Arc<Processor>> {
+        let is_meant = |processor: &&Arc<Processor>| {
+            processor.name.as_str() == name && (processor.organization.is_none() || processor.organization.as_ref() == organization)
+        };
+        let rank = |processor: &&Arc<Processor>| (processor.removed_at.is_some(), processor.organization.is_none());
+        self.processors.iter().filter(is_meant).min_by_key(rank)
+    }
+
+    /// Whether there is or was any processor at all that is given events of this organization; of any if none is named.
+    #[must_use]
+    pub fn may_process(&self, organization: Option<&OrganizationId>) -> bool {
+        self.processors
+            .iter()
+            .any(|processor| organization.is_none() || processor.organization.is_none() || processor.organization.as_ref() == organization)
+    }
+
+    /// The processors that an event recorded then is given to, highest priority first (BR-PRC-002).
+    pub fn processors_given<'a>(
+        &'a self,
+        organization: Option<&'a OrganizationId>,
+        details: &'a EventDetails,
+        recorded_at: Timestamp,
+    ) -> impl Iterator<Item = &'a Arc<Processor>> {
+        self.processors.iter().filter(move |processor| processor.is_given(organization, details, recorded_at))
+    }
+
+    /// Whether a processor is given this event: if none is, it needs no processing.
+    #[must_use]
+    pub fn needs_processing(&self, event: &Event) -> bool {
+        self.processors_given(event.organization(), &event.details, event.recorded_at).next().is_some()
+    }
+
+    /// What is known of an event that has no outcome yet: it is pending, or there is nothing to do.
+    #[must_use]
+    pub fn outcome_before_processing(&self, event: &Event) -> EventOutcome {
+        if self.needs_processing(event) { EventOutcome::PENDING } else { EventOutcome::NOTHING_TO_DO }
+    }
+
+    /// How many of a commit's events are given to a processor.
+    #[must_use]
+    pub fn count_to_process(&self, commit: &Commit) -> usize {
+        let organization = commit.stream.organization.as_ref();
+        let is_given = |event: &&CommittedEvent| self.processors_given(organization, &event.details, commit.recorded_at).next().is_some();
+        commit.events.iter().filter(is_given).count()
+    }
+
+    /// Every subscription, oldest first.
+    pub fn subscriptions(&self) -> impl Iterator<Item = &Arc<Subscription>> {
+        self.subscriptions.iter()
+    }
+
+    /// The subscription of this id.
+    #[must_use]
+    pub fn subscription(&self, id: &SubscriptionId) -> Option<&Arc<Subscription>> {
+        self.subscriptions.iter().find(|subscription| subscription.id == *id)
+    }
+
+    /// The subscriptions that an event is sent to.
+    pub fn subscriptions_of<'a>(&'a self, event: &Event) -> impl Iterator<Item = &'a Arc<Subscription>> {
+        self.subscriptions.iter().filter(move |subscription| subscription.receives(event))
+    }
+}

@@ -1,0 +1,121 @@
+//! What the queues between the functions carry: where events lie and what is to be done with them.
+//!
+//! Messages hold places, never events: they stay small, and whoever takes one up reads what is stored.
+
+use serde::{Deserialize, Serialize};
+
+use super::delivery::DeliveryId;
+use super::identifiers::{OrganizationId, ProcessorId, SubscriptionId};
+use super::stream_id::{StreamId, StreamKey};
+use super::timestamp::Timestamp;
+use super::version::Version;
+
+/// A stream, in a message.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StreamRef {
+    /// Whose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<OrganizationId>,
+    /// Its name.
+    #[serde(rename = "stream_id")]
+    pub stream: StreamId,
+}
+
+impl From<&StreamKey> for StreamRef {
+    fn from(key: &StreamKey) -> Self {
+        Self { organization: key.organization.clone(), stream: key.stream.clone() }
+    }
+}
+
+impl From<&StreamRef> for StreamKey {
+    fn from(stream: &StreamRef) -> Self {
+        Self { organization: stream.organization.clone(), stream: stream.stream.clone() }
+    }
+}
+
+/// Where an event lies.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EventRef {
+    /// Its stream.
+    #[serde(flatten)]
+    pub stream: StreamRef,
+    /// The version that its commit starts at.
+    pub commit: Version,
+    /// Its index in the commit.
+    pub index: usize,
+}
+
+/// In the queue `process`: run the processors for the events of these commits, in their order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessWork {
+    /// The stream.
+    #[serde(flatten)]
+    pub stream: StreamRef,
+    /// The versions that the commits start at, ascending.
+    pub commits: Vec<Version>,
+}
+
+/// In the queue `retry`: run one processor again for one event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryWork {
+    /// The event.
+    #[serde(flatten)]
+    pub event: EventRef,
+    /// The processor.
+    pub processor_id: ProcessorId,
+    /// Which attempt this will be, from 2 on; from 1 on again once it was redriven.
+    pub attempt: u32,
+}
+
+/// In the queue `deliver`: send something to a subscription's address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum DeliverWork {
+    /// Send these events, in any order.
+    Events {
+        /// The subscription.
+        subscription_id: SubscriptionId,
+        /// The events.
+        deliveries: Vec<DeliveryWork>,
+    },
+    /// Send what a stream has that was not sent yet, in its order.
+    Stream {
+        /// The subscription.
+        subscription_id: SubscriptionId,
+        /// The stream.
+        #[serde(flatten)]
+        stream: StreamRef,
+        /// The version up to which there is something to send.
+        through: Version,
+    },
+}
+
+impl DeliverWork {
+    /// The most events in one message.
+    pub const MAX_EVENTS: usize = 20;
+
+    /// Whose work it is.
+    #[must_use]
+    pub const fn subscription(&self) -> &SubscriptionId {
+        match self {
+            Self::Events { subscription_id, .. } | Self::Stream { subscription_id, .. } => subscription_id,
+        }
+    }
+}
+
+/// One attempt to send one event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryWork {
+    /// The delivery, the same in every attempt.
+    pub delivery_id: DeliveryId,
+    /// The event.
+    #[serde(flatten)]
+    pub event: EventRef,
+    /// Which attempt this will be, from 1.
+    pub attempt: u32,
+    /// When the event was first put into the queue.
+    pub since: Timestamp,
+    /// Whether a person asked for it: then it is sent whatever its log says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resend: bool,
+}

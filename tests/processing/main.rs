@@ -1,0 +1,9 @@
+//! What happens to events after they were stored: processing, delivery, retries, sweeps, and what others are told.
+#![cfg(test)]
+
+mod delivery;
+mod domain_events;
+mod ordered_delivery;
+mod price;
+mod processors;
+mod sweeping;

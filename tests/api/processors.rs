@@ -129,6 +129,21 @@ async fn a_removed_processor_is_gone_and_its_name_is_free() {
     assert_ne!(make(&client, json!({})).await["processor_id"], made["processor_id"]);
 }
 
+/// Results say which processor they are of by its name.
+#[tokio::test]
+async fn a_name_is_free_in_each_organization_but_not_beside_one_of_the_platforms() {
+    let app = TestApp::in_memory();
+    let (acme, other, platform) = (app.client_of("acme").await, app.client_of("other").await, app.client().await);
+    for client in [&acme, &other] {
+        make(client, json!({"processor_name": "theirs"})).await;
+    }
+    make(&platform, json!({"processor_name": "ours"})).await;
+    for (client, name) in [(&platform, "theirs"), (&acme, "ours")] {
+        let answer = client.post(PROCESSORS, &json!({"processor_name": name, "processor_type": "internal"})).await;
+        assert_eq!(answer.status, 409, "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn all_problems_of_a_processor_are_reported_together() {
     let app = TestApp::in_memory();
@@ -186,7 +201,7 @@ async fn a_bound_administrator_manages_the_processors_of_its_organization_only()
     let own = make(&bound, json!({})).await;
     assert_eq!(own["organization_id"], "org_1");
     let foreign = make(&platform, json!({"organization_id": "org_2"})).await;
-    let unbound = make(&platform, json!({})).await;
+    let unbound = make(&platform, json!({"processor_name": "everybody"})).await;
     assert_eq!(bound.get(PROCESSORS).await.ok(), json!([own]));
     assert_eq!(platform.get(PROCESSORS).await.ok().as_array().unwrap().len(), 3, "a name is unique within an organization");
     let unknown = bound.get(&format!("{PROCESSORS}/nowhere")).await;

@@ -25,7 +25,7 @@ use crate::domain::query::ObservedEvent;
 use crate::domain::queue::{Outgoing, Queue, WorkQueue};
 use crate::domain::retry_policy::with_jitter;
 use crate::domain::stream_id::StreamKey;
-use crate::domain::subscription::{DeliveryLogging, DisabledBecause, Health, Ordering, Subscription};
+use crate::domain::subscription::{DeliveryLogging, DisabledBecause, Health, Subscription};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::version::Version;
 use crate::domain::work::{DeliverWork, DeliveryWork, StreamRef};

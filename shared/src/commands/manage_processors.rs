@@ -16,7 +16,7 @@ use crate::domain::counters::ProcessorTallies;
 use crate::domain::definitions::Definitions;
 use crate::domain::event::{Event, EventDraft};
 use crate::domain::event_id::EventId;
-use crate::domain::identifiers::{OrganizationId, ProcessorId};
+use crate::domain::identifiers::{OrganizationId, ProcessorId, ProcessorName};
 use crate::domain::json::JsonObject;
 use crate::domain::processor::{Action, ConfigProblem, MASK, Processor, ProcessorDraft, masked};
 use crate::domain::selector::Check;
@@ -82,6 +82,9 @@ pub enum ManageProcessorsError {
     /// The address may not be called.
     #[error(transparent)]
     Refused(#[from] RefusedHost),
+    /// The name is another's: results would not tell the two apart.
+    #[error("another processor that is given the same events has this name")]
+    NameTaken,
     /// There are too many.
     #[error("there are {MAX_PROCESSORS} processors, those included that were removed after they were given events: there may be no more")]
     TooMany,
@@ -130,6 +133,7 @@ pub async fn create_processor(
             processor.redefine(draft.clone(), moments.now, moments.active_from);
             Ok(Decided { processor, before: Some(standing) })
         }
+        None if is_taken(definitions, organization.as_ref(), &name) => Err(ManageProcessorsError::NameTaken),
         None if definitions.remembered_processors() >= MAX_PROCESSORS => Err(ManageProcessorsError::TooMany),
         None => {
             let (id, organization) = (fresh.clone(), organization.clone());
@@ -139,6 +143,12 @@ pub async fn create_processor(
     };
     let processor = Arc::new(save(ports, decide).await?);
     Ok(Observed { processor, tallies: ports.counters.processor_tallies().await?.0.into() })
+}
+
+/// Whether a processor that may be given the same events has this name: the platform's are given every organization's.
+fn is_taken(definitions: &Definitions, organization: Option<&OrganizationId>, name: &ProcessorName) -> bool {
+    let mut others = definitions.processors().filter(|other| other.organization.is_none() || organization.is_none());
+    others.any(|other| other.name == *name)
 }
 
 /// The processors that the caller may know of, highest priority first, and how they have done.

@@ -569,7 +569,7 @@ impl From<ManageProcessorsError> for Problem {
                 Self::invalid(problems.iter().map(|problem| of_field(&["config", &problem.field], &problem.message)).collect())
             }
             ManageProcessorsError::Refused(refused) => Self::invalid(vec![of_field(&["config", "url"], refused)]),
-            ManageProcessorsError::TooMany => Self::new(ProblemKind::Conflict, text),
+            ManageProcessorsError::NameTaken | ManageProcessorsError::TooMany => Self::new(ProblemKind::Conflict, text),
             ManageProcessorsError::Store(error) => of_definitions(error),
         }
     }

@@ -129,3 +129,34 @@ async fn recovering_everything_rewinds_the_streams() {
     assert_eq!(taken(&world, "order:1"), [1, 2, 3, 4, 3, 4]);
     assert_eq!(taken(&world, "order:2"), [1, 1]);
 }
+
+#[tokio::test]
+async fn a_subscription_that_comes_to_want_order_or_other_types_does_not_get_the_past() {
+    let world = World::open().await;
+    let client = world.app.client().await;
+    let subscription = subscribe(&client, json!({"event_types": ["b"]})).await;
+    record(&world, "order:1", 3).await;
+    record(&world, "order:2", 3).await;
+    world.pass(Duration::from_mins(1)).await;
+    let changes = json!({"ordering": "stream", "event_types": ["*"]});
+    client.patch(&format!("/api/v1/events/subscriptions/{subscription}"), &changes).await.succeeds();
+    record(&world, "order:1", 2).await;
+    world.settle().await;
+    assert_eq!(taken(&world, "order:1"), [4, 5]);
+    assert_eq!(taken(&world, "order:2"), Vec::<u64>::new());
+}
+
+#[tokio::test]
+async fn what_waits_in_its_order_is_sent_to_a_new_address() {
+    let world = World::open().await;
+    let client = world.app.client().await;
+    let wrong = "https://wrong.test/";
+    let policy = json!({"backoff_seconds": [60], "max_retries": 9});
+    let subscription = subscribe(&client, json!({"ordering": "stream", "callback_url": wrong, "retry_policy": policy})).await;
+    world.receivers.always(wrong, Reaction::Refuse);
+    record(&world, "order:1", 3).await;
+    world.settle().await;
+    client.patch(&format!("/api/v1/events/subscriptions/{subscription}"), &json!({"callback_url": URL})).await.succeeds();
+    world.pass(Duration::from_mins(2)).await;
+    assert_eq!(taken(&world, "order:1"), [1, 2, 3]);
+}

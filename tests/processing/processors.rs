@@ -93,6 +93,28 @@ async fn an_event_whose_message_comes_early_waits_for_those_before_it() {
     assert_eq!(versions(), [1, 2, 3, 4]);
 }
 
+/// BR-PRC-001.
+#[tokio::test]
+async fn a_commit_that_the_tables_stream_has_not_brought_yet_is_read_and_sent_in_its_place() {
+    let world = World::open().await;
+    let client = world.app.client().await;
+    register(&client, "p", json!({})).await;
+    let record = async || create(&client, json!({"event_type": "a", "stream_id": "order:1"})).await;
+    record().await;
+    world.dispatch().await;
+    let before = world.store.records_after(None, 500).await.last_sequence;
+    for _ in 0..3 {
+        record().await;
+    }
+    // Of the three, the last one is noticed first.
+    let mut early = world.store.records_after(before.as_deref(), 500).await;
+    early.records.drain(..2);
+    world.background.dispatch(early.event()).await.unwrap();
+    world.work(shared::domain::queue::WorkQueue::Process).await;
+    let versions: Vec<Value> = world.receivers.requests(&url("p")).iter().map(|request| request.event("stream_version")).collect();
+    assert_eq!(versions, [1, 2, 3, 4]);
+}
+
 /// BR-PRC-002.
 #[tokio::test]
 async fn processors_run_in_the_order_of_their_priority() {

@@ -48,6 +48,7 @@ pub fn welcome(banner: &Banner<'_>) {
     line("Key", key);
     line("Data", &data);
     line("Docs", &format!("{}/docs", banner.url));
+    line("Hooks", "webhooks may call this machine, and other internal hosts if WEBHOOK_ALLOWED_HOSTS names them");
     println!("\n{}\n\n{text}", paint.bold("Event Service is ready."));
     println!("  Record an event:\n\n  curl {}/api/v1/events/create{header} \\", banner.url);
     println!("    -H 'Content-Type: application/json' \\\n    -d '{EXAMPLE}'\n\n  Ctrl-C stops it.\n");

@@ -301,6 +301,10 @@ async fn standing(ports: &DeliverWebhooksPorts<'_>, subscription: &Subscription,
             let saved = ports.deliveries.save_delivery(&begun, revision).await?;
             Ok(if saved { Standing::Open } else { Standing::Over })
         }
+        DeliveryState::Failed if delivery.round == work.attempt => {
+            park(ports, subscription, &delivery).await?;
+            Ok(Standing::Over)
+        }
         DeliveryState::Retrying | DeliveryState::Delivered | DeliveryState::Failed | DeliveryState::Canceled => Ok(Standing::Over),
     }
 }
@@ -364,12 +368,12 @@ async fn conclude(
         let delay = kept.next_attempt_at.and_then(|at| at.since(now)).unwrap_or_default();
         return Ok(Next::Again { attempt: kept.round + 1, delay });
     }
-    ports.dead_letters.park(&letter(subscription, &kept, sent)).await?;
+    park(ports, subscription, &kept).await?;
     Ok(Next::Over)
 }
 
-/// Keeps an attempt in the log, with what `decide` says of an attempt of its number. Nothing is kept, nor follows, if the
-/// message of the first attempt came again, and the delivery has come to an end since.
+/// Keeps an attempt in the log, with what `decide` says of an attempt of its number. Nothing is kept, nor follows, if a
+/// message came again and the delivery has come to an end since.
 async fn keep(
     ports: &DeliverWebhooksPorts<'_>,
     subscription: &Subscription,
@@ -401,6 +405,7 @@ async fn keep(
         }
         if delivery.state != DeliveryState::Retrying {
             if !work.resend {
+                park(ports, subscription, &delivery).await?;
                 return Ok(None);
             }
             delivery.round = 0;
@@ -418,18 +423,26 @@ async fn keep(
     Err(StoreError::Contended.into())
 }
 
-/// What is parked of a delivery that failed for good.
-fn letter(subscription: &Subscription, delivery: &Delivery, sent: &Sent) -> DeadLetter {
+/// Parks a delivery that failed for good. Again does no harm: whoever kept the last attempt may have ended right after.
+async fn park(ports: &DeliverWebhooksPorts<'_>, subscription: &Subscription, delivery: &Delivery) -> Delivering<()> {
+    match delivery.attempts.last().filter(|_| delivery.state == DeliveryState::Failed) {
+        Some(last) => Ok(ports.dead_letters.park(&letter(subscription, delivery, last)).await?),
+        None => Ok(()),
+    }
+}
+
+/// What is parked of a delivery whose last attempt failed.
+fn letter(subscription: &Subscription, delivery: &Delivery, last: &DeliveryAttempt) -> DeadLetter {
     let again =
         DeliveryWork { delivery_id: delivery.id.clone(), event: delivery.event.clone(), attempt: 1, since: delivery.since, resend: true };
     let work = DeliverWork::Events { subscription_id: subscription.id.clone(), deliveries: vec![again] };
-    let reason = match (&sent.attempt.error, sent.attempt.status) {
+    let reason = match (&last.error, last.status) {
         (Some(error), _) => error.clone(),
         (None, Some(status)) => format!("the receiver answered {status}"),
         (None, None) => "there was no answer".to_owned(),
     };
     DeadLetter {
-        id: DeadLetterId::of(sent.attempt.at, delivery.id.as_str()),
+        id: DeadLetterId::of(last.at, delivery.id.as_str()),
         queue: WorkQueue::Deliver,
         organization: delivery.event.stream.organization.clone(),
         subscription: Some(subscription.id.clone()),
@@ -438,7 +451,7 @@ fn letter(subscription: &Subscription, delivery: &Delivery, sent: &Sent) -> Dead
         reason,
         attempts: delivery.round,
         body: to_json(&work),
-        parked_at: sent.attempt.at,
+        parked_at: last.at,
     }
 }
 
@@ -546,7 +559,7 @@ async fn before_first(
     let mut version = through;
     while version > Version::EMPTY {
         let Some(commit) = ports.log.commit_holding(&key, version).await? else { break };
-        if !subscription.is_due(commit.recorded_at) {
+        if !subscription.begins_with(commit.recorded_at) {
             break;
         }
         version = Version::new(commit.first.get().saturating_sub(1));

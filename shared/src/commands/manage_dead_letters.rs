@@ -1,6 +1,6 @@
 //! Lists dead letters, sends them to their queues again, or forgets them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
@@ -8,6 +8,8 @@ use super::dispatch_events::{delivery_messages, process_messages};
 use super::resend_deliveries::{Run, begin_all_anew};
 use crate::domain::access::Caller;
 use crate::domain::dead_letter::{DeadLetter, DeadLetterFilter, DeadLetterId};
+use crate::domain::delivery::DeliveryId;
+use crate::domain::identifiers::SubscriptionId;
 use crate::domain::queue::{MessageOrder, Outgoing, Queue, WorkQueue};
 use crate::domain::stream_id::StreamKey;
 use crate::domain::timestamp::Timestamp;
@@ -141,11 +143,13 @@ async fn send(ports: &ManageDeadLettersPorts<'_>, letters: &[DeadLetter]) -> Man
     let now = ports.clock.now();
     let deliveries = letters.iter().filter_map(deliver_work).flat_map(|work| match work {
         DeliverWork::Events { subscription_id, deliveries } => {
-            deliveries.into_iter().map(|work| (subscription_id.clone(), work.delivery_id)).collect()
+            deliveries.into_iter().map(|work| (subscription_id.clone(), work.delivery_id)).collect::<Vec<_>>()
         }
         DeliverWork::Stream { .. } => Vec::new(),
     });
-    begin_all_anew(ports.deliveries, deliveries.collect(), now).await?;
+    // Several letters may be about one delivery.
+    let deliveries: BTreeSet<(SubscriptionId, DeliveryId)> = deliveries.collect();
+    begin_all_anew(ports.deliveries, deliveries.into_iter().collect(), now).await?;
     let mut messages: BTreeMap<WorkQueue, Vec<Outgoing>> = BTreeMap::new();
     for letter in letters {
         let again = format!("{:016x}", ports.random.number());

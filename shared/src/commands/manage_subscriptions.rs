@@ -375,6 +375,7 @@ fn register(
         rate_limit: None,
         delivery_log: DeliveryLogging::default(),
         active_since: now,
+        selecting_since: now,
         created_at: now,
         updated_at: now,
     };
@@ -462,9 +463,15 @@ fn changed(before: &Subscription, changes: SubscriptionChanges, fresh: &WebhookS
         after.secrets.push(SigningSecret { secret: fresh.clone(), until: None });
         secret = Some(fresh.clone());
     }
+    if after.is_active() && !before.is_active() {
+        after.active_since = now;
+    }
+    if after.selector() != before.selector() || after.ordering != before.ordering {
+        after.selecting_since = now;
+    }
+    // What waits is sent to a new address; whatever the old one answered does not count there.
     let renewed = (after.enabled && !before.enabled) || after.callback_url != before.callback_url;
     if renewed {
-        after.active_since = now;
         after.disabled_because = None;
     }
     let effect = match (after == *before, renewed) {

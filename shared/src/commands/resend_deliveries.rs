@@ -435,10 +435,11 @@ async fn send_missed(
 async fn reach_back(ports: &ResendDeliveriesPorts<'_>, subscription: &Subscription, since: Timestamp) -> Result<(), StoreError> {
     for _ in 0..MOST_ROUNDS {
         let definitions = ports.definitions.definitions(Freshness::Current).await?;
-        let Some(standing) = definitions.subscription(&subscription.id).filter(|standing| since < standing.active_since) else {
+        let Some(standing) = definitions.subscription(&subscription.id).filter(|standing| !standing.begins_with(since)) else {
             return Ok(());
         };
-        let earlier = Subscription { active_since: since, ..Subscription::clone(standing) };
+        let (active_since, selecting_since) = (standing.active_since.min(since), standing.selecting_since.min(since));
+        let earlier = Subscription { active_since, selecting_since, ..Subscription::clone(standing) };
         if ports.definitions.save_subscription(&earlier, Revision(definitions.revision)).await? {
             return Ok(());
         }

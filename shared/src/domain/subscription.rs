@@ -48,8 +48,11 @@ pub struct Subscription {
     pub rate_limit: Option<u32>,
     /// Which deliveries are kept in the log.
     pub delivery_log: DeliveryLogging,
-    /// Since when it has had this address and been enabled: earlier events are not sent.
+    /// Since when it has been enabled and has had an address: earlier events are not sent.
     pub active_since: Timestamp,
+    /// Since when it has selected what it selects, in the order that it has. A stream of which nothing was sent in its order yet is sent
+    /// from here on.
+    pub selecting_since: Timestamp,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was changed last.
@@ -180,6 +183,12 @@ impl Subscription {
     #[must_use]
     pub fn is_due(&self, recorded_at: Timestamp) -> bool {
         recorded_at.plus(Self::CLOCK_TOLERANCE) >= self.active_since
+    }
+
+    /// Whether an event recorded then is where a stream begins, of which nothing was sent in its order yet.
+    #[must_use]
+    pub fn begins_with(&self, recorded_at: Timestamp) -> bool {
+        recorded_at.plus(Self::CLOCK_TOLERANCE) >= self.active_since.max(self.selecting_since)
     }
 
     /// Which events it wants to hear of.

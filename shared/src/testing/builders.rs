@@ -87,7 +87,7 @@ pub fn subscription(json: &serde_json::Value) -> Subscription {
         "event_types": ["*"], "event_sources": null, "event_categories": null, "callback_url": "https://receiver.example/hook",
         "secrets": [{"secret": "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0", "until": null}], "enabled": true, "disabled_because": null,
         "retry_policy": {}, "ordering": "none", "rate_limit": null, "delivery_log": "failures",
-        "active_since": noon(), "created_at": noon(), "updated_at": noon(),
+        "active_since": noon(), "selecting_since": noon(), "created_at": noon(), "updated_at": noon(),
     });
     over(default, json)
 }

@@ -33,12 +33,16 @@ struct Consequence {
     status: u16,
 }
 
+/// A processor that is given every event, and puts it on the bus in memory.
+pub(crate) fn processor() -> Value {
+    json!({"processor_name": "bench", "processor_type": "publish", "config": {"target": "bus"}})
+}
+
 /// What each consequence adds to an event.
 pub(crate) async fn exact() -> Result<Vec<Measure>, BenchError> {
-    let processor = json!({"processor_name": "bench", "processor_type": "internal"});
     let subscription = |ordering: &str| json!({"event_types": ["*"], "callback_url": "http://127.0.0.1:1/", "ordering": ordering});
     let consequences = [
-        Consequence { name: "process", per: Per::Event(1), path: PROCESSORS, definition: processor, status: 200 },
+        Consequence { name: "process", per: Per::Event(1), path: PROCESSORS, definition: processor(), status: 200 },
         Consequence { name: "deliver", per: Per::Delivery, path: SUBSCRIPTIONS, definition: subscription("none"), status: 200 },
         Consequence { name: "deliver_in_order", per: Per::Delivery, path: SUBSCRIPTIONS, definition: subscription("stream"), status: 200 },
         Consequence {

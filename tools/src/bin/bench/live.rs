@@ -34,6 +34,7 @@ use tools::http_client::{HttpClient, body};
 use tools::receiver::{self, Webhook};
 
 use crate::BenchError;
+use crate::after;
 use crate::operation::{BATCH, CREATE, Per};
 use crate::report::{Measure, Part};
 use crate::sample;
@@ -218,7 +219,7 @@ pub(crate) async fn measures(pace: &Pace) -> Result<Vec<Measure>, BenchError> {
 
 async fn created_to_processed(pace: &Pace) -> Result<Measure, BenchError> {
     let live = Arc::new(Live::start().await?);
-    live.post(PROCESSORS, &json!({"processor_name": "bench", "processor_type": "internal"})).await?;
+    live.post(PROCESSORS, &after::processor()).await?;
     live.create_steadily(pace.warm_up).await?;
     live.meter.reset();
     let began = Instant::now();

@@ -65,7 +65,8 @@ impl Operation {
     }
 
     fn read(name: &'static str, make: impl Fn(u64) -> Result<Call, BenchError> + Send + Sync + 'static) -> Self {
-        Self { name, per: Per::Call, measured: Where::Everywhere, prime: 0, answers: None, make: Box::new(make) }
+        // The first one reads the definitions, which are remembered for those after it.
+        Self { name, per: Per::Call, measured: Where::Everywhere, prime: 1, answers: None, make: Box::new(make) }
     }
 
     fn query(name: &'static str, wanted: Value) -> Self {

@@ -84,8 +84,8 @@ type Delivering<T> = Result<T, DeliverWebhooksError>;
 const AT_ONCE: usize = 8;
 /// How often a save is tried that others get in the way of.
 const MOST_ROUNDS: usize = 10;
-/// How long somebody waits for a lane that another is sending in.
-const LANE_BUSY: Duration = Duration::from_secs(2);
+/// How long somebody waits for a lane that another is sending in, who most likely sends what this one came for.
+const LANE_BUSY: Duration = Duration::from_secs(1);
 /// For how long one call sends in a lane before it puts the rest back.
 const LANE_BUDGET: Duration = Duration::from_secs(30);
 /// The longest that a receiver's wish to be left alone is obeyed.
@@ -130,11 +130,17 @@ enum Admission {
     Now(usize),
     /// None before so long.
     After(Duration),
+    /// None: the subscription was disabled or deleted meanwhile.
+    Never,
 }
 
 /// How many of `wanted` deliveries may be sent now.
 async fn admit(ports: &DeliverWebhooksPorts<'_>, subscription: &Subscription, wanted: usize) -> Delivering<Admission> {
     let now = ports.webhooks.clock.now();
+    let definitions = ports.definitions.definitions(Freshness::Recent).await?;
+    if !definitions.subscription(&subscription.id).is_some_and(|standing| standing.is_active()) {
+        return Ok(Admission::Never);
+    }
     let (health, revision) = ports.deliveries.health(&subscription.id).await?;
     let mut allowed = wanted;
     if let Some(left) = health.open_for(now) {
@@ -171,6 +177,7 @@ async fn deliver_events(
         let count = match admit(ports, subscription, rest.len().min(AT_ONCE)).await? {
             Admission::Now(count) => count.clamp(1, rest.len()),
             Admission::After(delay) => return postpone(ports, subscription, rest, delay).await,
+            Admission::Never => return cancel(ports, &subscription.id, rest).await,
         };
         let (now, later) = rest.split_at(count);
         let sending: Vec<_> = now.iter().map(|work| deliver_event(ports, definitions, subscription, work)).collect();
@@ -536,14 +543,14 @@ async fn deliver_stream(
         return nudge(ports, subscription, stream, through, LANE_BUSY).await;
     }
     let revision = Revision(revision.0 + 1);
-    let result = send_in_lane(ports, definitions, subscription, stream, (through, began), &mut lane).await;
+    let result = send_in_lane(ports, definitions, subscription, stream, began, &mut lane).await;
     // Whatever came of it, others may go on from here.
     lane.leased_until = None;
     let saved = ports.deliveries.save_lane(&subscription.id, stream, &lane, revision).await;
     let rest = result?;
     saved?;
     match rest {
-        Some(delay) => nudge(ports, subscription, stream, through, delay).await,
+        Some(delay) => nudge(ports, subscription, stream, through.max(lane.sent.next()), delay).await,
         None => Ok(()),
     }
 }
@@ -585,12 +592,13 @@ async fn send_in_lane(
     definitions: &Definitions,
     subscription: &Subscription,
     stream: &StreamRef,
-    (through, began): (Version, Timestamp),
+    began: Timestamp,
     lane: &mut Lane,
 ) -> Delivering<Option<Duration>> {
     let key = StreamKey::from(stream);
     let clock = ports.webhooks.clock;
-    while lane.sent < through {
+    // To the end of the stream, beyond what the message speaks of: what was recorded meanwhile need not wait for the lane.
+    loop {
         let Some(commit) = ports.log.commit_holding(&key, lane.sent.next()).await? else { return Ok(None) };
         let (outcome, _) = ports.outcomes.outcome(commit.id()).await?;
         for (index, event) in commit.to_events().into_iter().enumerate() {
@@ -606,9 +614,13 @@ async fn send_in_lane(
             if now.since(began).unwrap_or_default() > LANE_BUDGET {
                 return Ok(Some(Duration::ZERO));
             }
-            if let Admission::After(delay) = admit(ports, subscription, 1).await? {
-                lane.waits_until = Some(now.plus(delay));
-                return Ok(Some(delay));
+            match admit(ports, subscription, 1).await? {
+                Admission::Now(_) => {}
+                Admission::After(delay) => {
+                    lane.waits_until = Some(now.plus(delay));
+                    return Ok(Some(delay));
+                }
+                Admission::Never => return Ok(None),
             }
             let id = DeliveryId::of(subscription.id.as_str(), event.place);
             let (standing, _) = ports.deliveries.delivery(&subscription.id, &id).await?;
@@ -636,5 +648,4 @@ async fn send_in_lane(
             }
         }
     }
-    Ok(None)
 }

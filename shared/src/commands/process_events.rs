@@ -89,6 +89,8 @@ pub enum ProcessEventsError {
 const BUDGET: Duration = Duration::from_secs(30);
 /// How many commits before the first are processed first, if they have not been.
 const MOST_BEFORE: usize = 100;
+/// How many commits that nobody is given are looked past for one that waits.
+const MOST_LOOKED_PAST: usize = 8;
 /// How often a save is tried that others get in the way of.
 const MOST_ROUNDS: usize = 10;
 
@@ -123,19 +125,19 @@ pub async fn process_events(ports: &ProcessEventsPorts<'_>, work: &ProcessWork) 
     Ok(())
 }
 
-/// The commit, after those right before it that still wait to be processed: their messages may come later.
+/// The commit, after those before it that still wait to be processed: their messages may come later.
 async fn waiting_before(ports: &ProcessEventsPorts<'_>, definitions: &Definitions, commit: Commit) -> Result<Vec<Commit>, StoreError> {
     let mut waiting = vec![commit];
-    while waiting.len() <= MOST_BEFORE {
-        let Some(earliest) = waiting.last() else { break };
-        let before = Version::new(earliest.first.get().saturating_sub(1));
-        if before == Version::EMPTY || ports.processed.covers(&earliest.stream, before) {
-            break;
-        }
-        let Some(earlier) = ports.log.commit_holding(&earliest.stream, before).await? else { break };
+    // Commits that nobody is given say nothing of those before them. A few are looked past.
+    let mut looked_past = 0;
+    let mut before = first_before(&waiting);
+    while waiting.len() <= MOST_BEFORE && looked_past < MOST_LOOKED_PAST {
+        let Some((stream, version)) = before.filter(|(stream, version)| !ports.processed.covers(stream, *version)) else { break };
+        let Some(earlier) = ports.log.commit_holding(&stream, version).await? else { break };
+        before = first_before(std::slice::from_ref(&earlier));
         if definitions.count_to_process(&earlier) == 0 {
-            // It needs nothing itself, and a later one would have waited for those before it; one step is looked at.
-            break;
+            looked_past += 1;
+            continue;
         }
         let (outcome, _) = ports.outcomes.outcome(earlier.id()).await?;
         if outcome.is_some_and(|outcome| outcome.is_complete()) {
@@ -145,6 +147,13 @@ async fn waiting_before(ports: &ProcessEventsPorts<'_>, definitions: &Definition
     }
     waiting.reverse();
     Ok(waiting)
+}
+
+/// Where the event before the last of these commits lies, unless it is its stream's first.
+fn first_before(commits: &[Commit]) -> Option<(StreamKey, Version)> {
+    let commit = commits.last()?;
+    let before = commit.first.get().checked_sub(1).map(Version::new).filter(|version| *version > Version::EMPTY)?;
+    Some((commit.stream.clone(), before))
 }
 
 /// Runs the processors of those of a commit's events that still wait. Returns whether none is left.

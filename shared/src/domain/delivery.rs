@@ -232,5 +232,5 @@ pub struct Lane {
 
 impl Lane {
     /// How long somebody who sends may take before another goes on. Longer than any call of a function.
-    pub const LEASE: std::time::Duration = std::time::Duration::from_mins(2);
+    pub const LEASE: std::time::Duration = std::time::Duration::from_mins(1);
 }

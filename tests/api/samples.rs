@@ -100,7 +100,7 @@ async fn answer(app: &TestApp, function: &str, sample: &str) -> Option<String> {
             Some(shown(record_events::handle(&RecordEventsPorts { append, clock: &*app.clock }, request(sample)).await))
         }
         "read-events" => {
-            let ports = ReadEventsPorts { events: &*app.events, clock: &*app.clock };
+            let ports = ReadEventsPorts { events: &*app.events, definitions: &*app.definitions, clock: &*app.clock };
             Some(shown(read_events::handle(&ports, request(sample)).await))
         }
         "manage-keys" => {

@@ -418,7 +418,7 @@ async fn everything_that_was_missed_is_recovered_in_any_order_or_by_streams() {
     make(&client, json!({"subscription_id": "s2", "organization_id": "org_1", "ordering": "stream"})).await;
     let stream: StreamRef = serde_json::from_value(json!({"organization": "org_1", "stream_id": "order:1"})).unwrap();
     let id = "s2".parse().unwrap();
-    let lane = Lane { sent: Version::new(3), leased_until: None, waits_until: Some(app.now()) };
+    let lane = Lane { sent: Version::new(3), leased_until: None, waits_until: Some(app.now()), waits_since: None };
     assert!(app.app.deliveries.save_lane(&id, &stream, &lane, Revision(0)).await.unwrap());
     let done = client.post(&format!("{SUBSCRIPTIONS}/s2/recover"), &all).await.ok();
     assert_eq!(done["count"], 3);

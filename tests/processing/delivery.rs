@@ -417,3 +417,65 @@ async fn a_process_that_starts_finds_what_was_never_dispatched() {
     assert_eq!(world.receivers.taken("https://p.test/").len(), 5);
     assert_eq!(world.sweep(SweepReach::START).await.dispatched, 0);
 }
+
+#[tokio::test]
+async fn a_dead_letter_is_its_owners_whosever_event_it_is_about() {
+    let world = World::open().await;
+    let (acme, platform) = (world.app.client_of("acme").await, world.app.client().await);
+    let policy = json!({"max_retries": 0});
+    subscribe(&platform, json!({"callback_url": "https://platform.test/", "retry_policy": policy})).await;
+    subscribe(&acme, json!({"callback_url": "https://acme.test/", "retry_policy": policy})).await;
+    let processor = json!({"processor_name": "p", "processor_type": "webhook", "config": {"url": "https://p.test/", "max_retries": 0}});
+    platform.post("/api/v1/events/processors", &processor).await.succeeds();
+    for url in ["https://platform.test/", "https://acme.test/", "https://p.test/"] {
+        world.receivers.always(url, Reaction::Answer(500));
+    }
+    create(&acme, json!({"event_type": "a"})).await;
+    world.settle().await;
+    let letters =
+        async |client: &Client<'_>| client.get("/api/v1/events/dead-letters").await.ok()["dead_letters"].as_array().unwrap().len();
+    assert_eq!((letters(&acme).await, letters(&platform).await), (1, 3));
+    let before = world.receivers.count();
+    assert_eq!(acme.post("/api/v1/events/dead-letters/redrive", &json!({"all": true})).await.ok()["count"], 1);
+    world.settle().await;
+    assert_eq!(world.receivers.count(), before + 1);
+}
+
+#[tokio::test]
+async fn what_the_platforms_processors_say_is_not_shown_to_an_organization_nor_sent_to_its_subscriptions() {
+    let world = World::open().await;
+    let (acme, platform) = (world.app.client_of("acme").await, world.app.client().await);
+    subscribe(&acme, json!({"retry_policy": {"backoff_seconds": [60]}})).await;
+    let processor =
+        json!({"processor_name": "fraud-check", "processor_type": "webhook", "config": {"url": "https://p.test/", "max_retries": 0}});
+    platform.post("/api/v1/events/processors", &processor).await.succeeds();
+    world.receivers.always("https://p.test/", Reaction::Answer(500));
+    world.receivers.next(URL, [Reaction::Answer(500)]);
+    let id = create(&acme, json!({"event_type": "a"})).await;
+    world.pass(Duration::from_mins(2)).await;
+    let path = format!("/api/v1/events/{id}");
+    for path in [path.clone(), format!("{path}/results"), "/api/v1/events/stream/organization:acme".to_owned()] {
+        let (shown, hidden) = (platform.get(&path).await.ok().to_string(), acme.get(&path).await.ok().to_string());
+        assert!(shown.contains("fraud-check") && !hidden.contains("fraud-check") && !hidden.contains("500"), "{hidden}");
+    }
+    let sent = world.receivers.taken(URL).pop().unwrap();
+    assert!(!sent.body.contains("fraud-check") && !sent.body.contains("status 500"), "{}", sent.body);
+    assert_eq!(sent.event("status"), "failed");
+}
+
+#[tokio::test]
+async fn a_delivery_that_was_given_up_and_then_sent_leaves_no_dead_letter() {
+    let world = World::open().await;
+    let client = world.app.client().await;
+    let subscription = subscribe(&client, json!({"retry_policy": {"max_retries": 0}})).await;
+    world.receivers.next(URL, [Reaction::Answer(500), Reaction::Answer(500)]);
+    create(&client, json!({"event_type": "a"})).await;
+    world.settle().await;
+    let delivery = deliveries(&client, &subscription).await[0]["delivery_id"].as_str().unwrap().to_owned();
+    for letters in [1, 0] {
+        client.post(&format!("/api/v1/events/subscriptions/{subscription}/deliveries/{delivery}/resend"), &json!({})).await.succeeds();
+        world.settle().await;
+        assert_eq!(client.get("/api/v1/events/dead-letters").await.ok()["dead_letters"].as_array().unwrap().len(), letters);
+    }
+    assert_eq!(deliveries(&client, &subscription).await[0]["status"], "delivered");
+}

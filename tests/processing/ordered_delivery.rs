@@ -160,3 +160,47 @@ async fn what_waits_in_its_order_is_sent_to_a_new_address() {
     world.pass(Duration::from_mins(2)).await;
     assert_eq!(taken(&world, "order:1"), [1, 2, 3]);
 }
+
+#[tokio::test]
+async fn a_subscription_that_was_off_starts_clean_and_leaves_nothing_that_seems_to_wait() {
+    let world = World::open().await;
+    let client = world.app.client().await;
+    let policy = json!({"backoff_seconds": [600], "max_retries": 9});
+    let subscription = subscribe(&client, json!({"ordering": "stream", "retry_policy": policy})).await;
+    let path = format!("/api/v1/events/subscriptions/{subscription}");
+    world.receivers.next(URL, [Reaction::Answer(503)]);
+    record(&world, "order:1", 1).await;
+    world.settle().await;
+    client.patch(&path, &json!({"enabled": false})).await.succeeds();
+    world.pass(Duration::from_secs(2)).await;
+    record(&world, "order:1", 1).await;
+    world.pass(Duration::from_secs(2)).await;
+    client.patch(&path, &json!({"enabled": true})).await.succeeds();
+    record(&world, "order:1", 1).await;
+    world.settle().await;
+    assert_eq!(taken(&world, "order:1"), [3]);
+    let deliveries = client.get(&format!("{path}/deliveries")).await.ok();
+    assert_eq!(deliveries["deliveries"][0]["status"], "canceled", "{deliveries}");
+}
+
+#[tokio::test]
+async fn a_process_that_is_alone_does_not_wait_for_the_lease_of_one_that_was_killed() {
+    let mut world = World::open().await;
+    let client = world.app.client().await;
+    subscribe(&client, json!({"ordering": "stream"})).await;
+    record(&world, "order:1", 2).await;
+    world.dispatch().await;
+    let mut killed = Box::pin(world.background.take(WorkQueue::Deliver, 1));
+    // Until the lane is leased and the first event is on its way.
+    while world.receivers.count() == 0 {
+        assert!(futures::poll!(killed.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    drop(killed);
+    drop(client);
+    world.app.clock.set(world.app.now().plus(Duration::from_millis(1)));
+    world.background.alone_since = Some(world.app.now());
+    record(&world, "order:1", 1).await;
+    world.settle().await;
+    assert_eq!(taken(&world, "order:1").last(), Some(&3));
+}

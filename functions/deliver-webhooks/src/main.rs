@@ -25,6 +25,7 @@ async fn main() -> Result<(), Error> {
         webhooks: SendWebhookPorts { sender: &sender, clock: &SystemClock },
         write: webhook_body,
         random: &SystemRandom,
+        alone_since: None,
     };
     events.warm_up().await;
     run(service_fn(async |event: LambdaEvent<_>| deliver_webhooks::handle(ports, event).await)).await

@@ -109,7 +109,7 @@ impl App {
     }
 
     fn reads(&self) -> ReadEventsPorts<'_> {
-        ReadEventsPorts { events: &*self.events, clock: &*self.clock }
+        ReadEventsPorts { events: &*self.events, definitions: &*self.definitions, clock: &*self.clock }
     }
 
     /// What `manage-subscriptions` needs.

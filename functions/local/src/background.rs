@@ -20,6 +20,7 @@ use shared::commands::run_processor::RunProcessorPorts;
 use shared::commands::send_webhook::SendWebhookPorts;
 use shared::commands::sweep::{SweepError, SweepPorts, SweepReach, Swept, sweep};
 use shared::domain::queue::{Queue, Received, WorkQueue};
+use shared::domain::timestamp::Timestamp;
 use shared::http::webhook_body::webhook_body;
 use shared::ports::event_bus::EventBus;
 use shared::ports::outcome_log::OutcomeLog;
@@ -59,6 +60,8 @@ pub struct Background {
     pub dispatched: DispatchedStreams,
     /// How far streams have been processed.
     pub processed: ProcessedStreams,
+    /// Since when nobody but this process works, if that is so.
+    pub alone_since: Option<Timestamp>,
 }
 
 impl Background {
@@ -68,7 +71,8 @@ impl Background {
     /// The functions on the ports of an app.
     #[must_use]
     pub fn new(app: Arc<App>, outcomes: Arc<dyn OutcomeLog>, queues: EmbeddedQueues, bus: Arc<dyn EventBus>) -> Self {
-        Self { app, outcomes, queues, bus, dispatched: DispatchedStreams::default(), processed: ProcessedStreams::default() }
+        let (dispatched, processed) = (DispatchedStreams::default(), ProcessedStreams::default());
+        Self { app, outcomes, queues, bus, dispatched, processed, alone_since: None }
     }
 
     fn webhooks(&self) -> SendWebhookPorts<'_> {
@@ -122,6 +126,7 @@ impl Background {
             webhooks: self.webhooks(),
             write: webhook_body,
             random: &*self.app.random,
+            alone_since: self.alone_since,
         }
     }
 

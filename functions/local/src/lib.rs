@@ -141,7 +141,9 @@ async fn serve(options: &Options) -> Result<(), RunError> {
             Auth::Off => Checking::Off,
         },
     });
-    let background = Arc::new(Background::new(app.clone(), Arc::new(events.clone()), queues, Arc::new(MemoryBus::default())));
+    let mut background = Background::new(app.clone(), Arc::new(events.clone()), queues, Arc::new(MemoryBus::default()));
+    // The file of the queues is this process's alone, and so is what they ask for.
+    background.alone_since = Some(app.clock.now());
 
     let (stop, stopped) = watch::channel(false);
     let data = (!options.memory).then_some(options.data_dir.as_path());

@@ -21,6 +21,10 @@ use crate::background::{Background, BackgroundError};
 /// How many records are handed over at a time.
 const BATCH: usize = 500;
 
+/// After how many looks that found nothing the stream counts as idle, and how many ticks pass between looks then.
+const IDLE_AFTER: u32 = 100;
+const IDLE_TICKS: u32 = 5;
+
 /// A function that hears the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Listener {
@@ -78,13 +82,18 @@ impl<'a> Tail<'a> {
         let mut ticks = interval(listener.pause());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failures_at_the_end: u32 = 0;
+        let mut idle: u32 = 0;
         loop {
             let stopping = *stop.borrow();
             match self.hand_over(listener).await {
                 Ok(0) if stopping => return,
-                Ok(0) => {}
-                Ok(count) if count == BATCH || stopping => continue,
-                Ok(_) => {}
+                Ok(0) => idle = idle.saturating_add(1),
+                Ok(count) => {
+                    idle = 0;
+                    if count == BATCH || stopping {
+                        continue;
+                    }
+                }
                 Err(error) => {
                     tracing::error!(error = %Chain(&error), ?listener, "the table's stream waits");
                     failures_at_the_end += u32::from(stopping);
@@ -94,9 +103,13 @@ impl<'a> Tail<'a> {
                     }
                 }
             }
-            tokio::select! {
-                _ = ticks.tick() => {}
-                _ = stop.changed() => {}
+            // Where nothing happens, nothing is looked for so often.
+            let rests = if idle > IDLE_AFTER { IDLE_TICKS } else { 1 };
+            for _ in 0..rests {
+                tokio::select! {
+                    _ = ticks.tick() => {}
+                    _ = stop.changed() => break,
+                }
             }
         }
     }

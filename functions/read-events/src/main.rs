@@ -15,7 +15,7 @@ use tracing::Level;
 async fn main() -> Result<(), Error> {
     telemetry::start(LogFormat::Json, config::parsed("LOG_LEVEL")?.unwrap_or(Level::WARN));
     let events = wiring::dynamo_events()?;
-    let ports = &ReadEventsPorts { events: &events, clock: &SystemClock };
+    let ports = &ReadEventsPorts { events: &events, definitions: &events, clock: &SystemClock };
     events.warm_up().await;
     run(service_fn(async |request: Request| Ok::<_, Infallible>(handle(ports, request).await))).await
 }

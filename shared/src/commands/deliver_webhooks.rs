@@ -62,6 +62,8 @@ pub struct DeliverWebhooksPorts<'a> {
     pub write: WriteEvent,
     /// Spreads retries.
     pub random: &'a dyn Random,
+    /// Since when nobody but this process delivers, if that is so: leases of before are nobody's.
+    pub alone_since: Option<Timestamp>,
 }
 
 /// Why a message was not dealt with. It is to be taken up again.
@@ -113,13 +115,18 @@ pub async fn deliver_webhooks(ports: &DeliverWebhooksPorts<'_>, work: &DeliverWo
 /// Ends deliveries whose subscription is gone or disabled. Only those that were kept are worth a word.
 async fn cancel(ports: &DeliverWebhooksPorts<'_>, subscription: &SubscriptionId, deliveries: &[DeliveryWork]) -> Delivering<()> {
     for work in deliveries {
-        let (standing, revision) = ports.deliveries.delivery(subscription, &work.delivery_id).await?;
-        if let Some(mut delivery) = standing.filter(|delivery| delivery.state == DeliveryState::Retrying) {
-            delivery.state = DeliveryState::Canceled;
-            (delivery.due_at, delivery.next_attempt_at) = (None, None);
-            delivery.updated_at = ports.webhooks.clock.now();
-            ports.deliveries.save_delivery(&delivery, revision).await?;
-        }
+        cancel_one(ports, subscription, &work.delivery_id).await?;
+    }
+    Ok(())
+}
+
+async fn cancel_one(ports: &DeliverWebhooksPorts<'_>, subscription: &SubscriptionId, id: &DeliveryId) -> Delivering<()> {
+    let (standing, revision) = ports.deliveries.delivery(subscription, id).await?;
+    if let Some(mut delivery) = standing.filter(|delivery| delivery.state == DeliveryState::Retrying) {
+        delivery.state = DeliveryState::Canceled;
+        (delivery.due_at, delivery.next_attempt_at) = (None, None);
+        delivery.updated_at = ports.webhooks.clock.now();
+        ports.deliveries.save_delivery(&delivery, revision).await?;
     }
     Ok(())
 }
@@ -257,6 +264,7 @@ async fn deliver_event(
     }
     let outcome =
         if observed.outcome.results.is_empty() { definitions.outcome_before_processing(&observed.event) } else { observed.outcome };
+    let outcome = definitions.shown_to(subscription.organization.as_ref(), outcome);
     let observed = ObservedEvent { outcome, event: observed.event };
     let body = (ports.write)(&observed);
     let Some(sent) = send_to_subscription(ports.webhooks, subscription, work.delivery_id.as_str(), body).await else { return Ok(()) };
@@ -353,7 +361,11 @@ async fn conclude(
     if verdict == Verdict::Delivered {
         note_success(ports, subscription, now).await?;
         if work.attempt > 1 || work.resend || subscription.delivery_log == DeliveryLogging::All {
-            keep(ports, subscription, work, event, sent, |_| (DeliveryState::Delivered, None)).await?;
+            let kept = keep(ports, subscription, work, event, sent, |_| (DeliveryState::Delivered, None)).await?;
+            if let Some(kept) = kept.filter(|kept| kept.attempt_count > kept.round) {
+                // It had been given up: nobody need send it again.
+                ports.dead_letters.remove_letter(&letter_id(&kept)).await?;
+            }
         }
         return Ok(Next::Over);
     }
@@ -406,7 +418,7 @@ async fn keep(
             since: work.since,
             updated_at: sent.attempt.at,
         });
-        if delivery.attempts.last() == Some(&sent.attempt) {
+        if delivery.round >= work.attempt && delivery.attempts.last() == Some(&sent.attempt) {
             // The store had taken it, though its answer was lost.
             return Ok(Some(delivery));
         }
@@ -438,6 +450,11 @@ async fn park(ports: &DeliverWebhooksPorts<'_>, subscription: &Subscription, del
     }
 }
 
+/// The dead letter of a delivery: one, however often it fails for good.
+fn letter_id(delivery: &Delivery) -> DeadLetterId {
+    DeadLetterId::of(delivery.since, delivery.id.as_str())
+}
+
 /// What is parked of a delivery whose last attempt failed.
 fn letter(subscription: &Subscription, delivery: &Delivery, last: &DeliveryAttempt) -> DeadLetter {
     let again =
@@ -449,9 +466,10 @@ fn letter(subscription: &Subscription, delivery: &Delivery, last: &DeliveryAttem
         (None, None) => "there was no answer".to_owned(),
     };
     DeadLetter {
-        id: DeadLetterId::of(last.at, delivery.id.as_str()),
+        id: letter_id(delivery),
         queue: WorkQueue::Deliver,
-        organization: delivery.event.stream.organization.clone(),
+        // It is the subscriber's, whosever event it is about.
+        organization: subscription.organization.clone(),
         subscription: Some(subscription.id.clone()),
         processor: None,
         event_id: Some(delivery.event_id),
@@ -531,14 +549,17 @@ async fn deliver_stream(
     if lane.sent >= through {
         return Ok(());
     }
-    if let Some(wait) = lane.waits_until.and_then(|until| until.since(began)).filter(|wait| !wait.is_zero()) {
+    // What was said before the subscription was changed (another address, enabled again) holds for it no more.
+    let waits_until = lane.waits_until.filter(|_| lane.waits_since.is_none_or(|since| since >= subscription.updated_at));
+    if let Some(wait) = waits_until.and_then(|until| until.since(began)).filter(|wait| !wait.is_zero()) {
         // The failed event's next attempt goes on with all that follow it. Its message may be lost: this one is good for that as well.
         return nudge(ports, subscription, stream, through, wait).await;
     }
-    if lane.leased_until.is_some_and(|until| until > began) {
+    let is_alive = |until: Timestamp| ports.alone_since.is_none_or(|alone| until >= alone.plus(Lane::LEASE));
+    if lane.leased_until.is_some_and(|until| until > began && is_alive(until)) {
         return nudge(ports, subscription, stream, through, LANE_BUSY).await;
     }
-    let mut lane = Lane { leased_until: Some(began.plus(Lane::LEASE)), waits_until: None, ..lane };
+    let mut lane = Lane { leased_until: Some(began.plus(Lane::LEASE)), waits_until: None, waits_since: None, ..lane };
     if !ports.deliveries.save_lane(&subscription.id, stream, &lane, revision).await? {
         return nudge(ports, subscription, stream, through, LANE_BUSY).await;
     }
@@ -606,7 +627,12 @@ async fn send_in_lane(
             if version <= lane.sent {
                 continue;
             }
+            let id = DeliveryId::of(subscription.id.as_str(), event.place);
             if !(subscription.is_due(event.recorded_at) && subscription.selects(&event)) {
+                if !subscription.is_due(event.recorded_at) {
+                    // It may have been tried before the subscription was disabled.
+                    cancel_one(ports, &subscription.id, &id).await?;
+                }
                 lane.sent = version;
                 continue;
             }
@@ -617,12 +643,11 @@ async fn send_in_lane(
             match admit(ports, subscription, 1).await? {
                 Admission::Now(_) => {}
                 Admission::After(delay) => {
-                    lane.waits_until = Some(now.plus(delay));
+                    (lane.waits_since, lane.waits_until) = (Some(now), Some(now.plus(delay)));
                     return Ok(Some(delay));
                 }
                 Admission::Never => return Ok(None),
             }
-            let id = DeliveryId::of(subscription.id.as_str(), event.place);
             let (standing, _) = ports.deliveries.delivery(&subscription.id, &id).await?;
             let open = standing.as_ref().filter(|delivery| delivery.state == DeliveryState::Retrying);
             let work = DeliveryWork {
@@ -633,13 +658,14 @@ async fn send_in_lane(
                 // A lane that was rewound sends again what had come to an end.
                 resend: open.is_none() && standing.is_some(),
             };
-            let observed = observed(event, index, outcome.as_ref(), Some(definitions));
+            let mut observed = observed(event, index, outcome.as_ref(), Some(definitions));
+            observed.outcome = definitions.shown_to(subscription.organization.as_ref(), observed.outcome);
             let body = (ports.write)(&observed);
             let Some(sent) = send_to_subscription(ports.webhooks, subscription, id.as_str(), body).await else { return Ok(None) };
             match conclude(ports, subscription, &work, &observed.event, &sent, Conclusion::ByVerdict).await? {
                 Next::Over => lane.sent = version,
                 Next::Again { delay, .. } => {
-                    lane.waits_until = Some(sent.attempt.at.plus(delay));
+                    (lane.waits_since, lane.waits_until) = (Some(sent.attempt.at), Some(sent.attempt.at.plus(delay)));
                     return Ok(Some(delay));
                 }
             }

@@ -477,7 +477,7 @@ fn trial(processor: &Processor, event: &Event, recorded_at: Option<Timestamp>) -
         TrialVerdict::Runs
     };
     let derived = match action {
-        Ok(Action::Transform(transform)) => Some(transform.derive(&processor.id, event).map_err(|error| error.to_string())),
+        Ok(Action::Transform(transform)) => Some(transform.derive(&processor.id, 1, event).map_err(|error| error.to_string())),
         Ok(Action::Webhook(_) | Action::Publish(_) | Action::Internal(_) | Action::Unknown) | Err(_) => None,
     };
     Trial { checks, matches, verdict, derived }

@@ -184,7 +184,7 @@ async fn process_commit(
             }
             let mut results = Vec::new();
             for processor in definitions.processors_given(event.organization(), &event.details, event.recorded_at) {
-                let run = run_processor(&ports.run, processor, event, 1).await;
+                let run = run_processor(&ports.run, definitions, processor, event, 1).await;
                 results.push(run.result.clone());
                 follow_ups.push((event, processor.clone(), run));
             }
@@ -239,7 +239,8 @@ fn letter(event: &Event, processor: &Processor, result: &ProcessingResult) -> De
     DeadLetter {
         id: DeadLetterId::of(result.at, &format!("{}/{}", processor.id, event.place)),
         queue: WorkQueue::Retry,
-        organization: event.organization().cloned(),
+        // It is the processor's owner's, whosever event it is about.
+        organization: processor.organization.clone(),
         subscription: None,
         processor: Some(processor.id.clone()),
         event_id: Some(event.id),

@@ -41,7 +41,7 @@ pub async fn retry_processor(ports: &ProcessEventsPorts<'_>, work: &RetryWork) -
             None => Ok(()),
         };
     }
-    let run = run_processor(&ports.run, processor, &event, work.attempt).await;
+    let run = run_processor(&ports.run, &definitions, processor, &event, work.attempt).await;
     if add_result(ports, &commit, work.event.index, &run.result, is_next).await? {
         follow_up(ports, &event, processor, &run).await?;
     }

@@ -6,6 +6,7 @@ use super::append::{AppendError, AppendPorts, AppendRequest, append};
 use super::dispatch_events::group_of;
 use super::send_webhook::{SendWebhookPorts, WriteEvent, headers_signed_with, send_webhook};
 use crate::domain::body;
+use crate::domain::definitions::Definitions;
 use crate::domain::delivery::{DeliveryId, Verdict};
 use crate::domain::domain_event::SOURCE;
 use crate::domain::event::{Event, EventDraft};
@@ -60,13 +61,19 @@ impl End {
 
 /// Runs a processor for an event. This is attempt number `attempt`, from 1. Whatever happens is a result (BR-PRC-003,
 /// BR-PRC-005); one that failed is repeated as often as the processor's policy says (BR-PRC-004).
-pub async fn run_processor(ports: &RunProcessorPorts<'_>, processor: &Processor, event: &Event, attempt: u32) -> Run {
+pub async fn run_processor(
+    ports: &RunProcessorPorts<'_>,
+    definitions: &Definitions,
+    processor: &Processor,
+    event: &Event,
+    attempt: u32,
+) -> Run {
     let began = ports.webhooks.clock.now();
     let end = if !processor.enabled || processor.removed_at.is_some() {
         End::Skipped("the processor was switched off after the event was recorded".to_owned())
     } else {
         match processor.action() {
-            Ok(action) => act(ports, processor, &action, event).await,
+            Ok(action) => act(ports, definitions, processor, &action, event).await,
             Err(problems) => {
                 let fields: Vec<&str> = problems.iter().map(|problem| problem.field.as_str()).collect();
                 End::hopeless(format!("the processor's config cannot be understood: {}", fields.join(", ")))
@@ -88,10 +95,10 @@ pub async fn run_processor(ports: &RunProcessorPorts<'_>, processor: &Processor,
     Run { result: ProcessingResult { processor: processor.name.as_str().to_owned(), status, message, at, ms, attempt }, again_after }
 }
 
-async fn act(ports: &RunProcessorPorts<'_>, processor: &Processor, action: &Action, event: &Event) -> End {
+async fn act(ports: &RunProcessorPorts<'_>, definitions: &Definitions, processor: &Processor, action: &Action, event: &Event) -> End {
     match action {
         Action::Webhook(webhook) => send(ports, processor, webhook, event).await,
-        Action::Transform(transform) => derive(ports, processor, transform, event).await,
+        Action::Transform(transform) => derive(ports, definitions, processor, transform, event).await,
         Action::Publish(target) => publish(ports, target, event).await,
         Action::Internal(action) => {
             internal(processor, action, event);
@@ -124,11 +131,19 @@ async fn send(ports: &RunProcessorPorts<'_>, processor: &Processor, webhook: &We
     }
 }
 
-async fn derive(ports: &RunProcessorPorts<'_>, processor: &Processor, transform: &Transform, event: &Event) -> End {
+async fn derive(
+    ports: &RunProcessorPorts<'_>,
+    definitions: &Definitions,
+    processor: &Processor,
+    transform: &Transform,
+    event: &Event,
+) -> End {
     use crate::domain::transform::TransformError;
-    let draft = match transform.derive(&processor.id, event) {
+    let given = definitions.processors_given(event.organization(), &event.details, event.recorded_at);
+    let siblings = given.filter(|other| matches!(other.action(), Ok(Action::Transform(_)))).count() as u64;
+    let draft = match transform.derive(&processor.id, siblings, event) {
         Ok(draft) => draft,
-        Err(error @ TransformError::Loop) => return End::Skipped(error.to_string()),
+        Err(error @ (TransformError::Loop | TransformError::TooMany)) => return End::Skipped(error.to_string()),
         Err(error @ (TransformError::Template { .. } | TransformError::Unfit(_))) => return End::hopeless(error.to_string()),
     };
     if draft.bytes() > EventDraft::MAX_BYTES || !body::fits_alone(&draft.details) {

@@ -18,7 +18,7 @@ use crate::domain::stream_id::StreamKey;
 use crate::domain::subscription::Ordering;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::version::Version;
-use crate::domain::work::{DeliverWork, DeliveryWork, ProcessWork, RetryWork};
+use crate::domain::work::{DeliverWork, DeliveryWork, RetryWork};
 use crate::ports::clock::Clock;
 use crate::ports::dead_letters::DeadLetters;
 use crate::ports::definition_store::{DefinitionStore, Freshness};
@@ -100,8 +100,9 @@ const LOST_AFTER: Duration = Duration::from_mins(2);
 /// # Errors
 /// [`SweepError`].
 pub async fn sweep(ports: &SweepPorts<'_>, reach: SweepReach) -> Result<Swept, SweepError> {
-    let mut swept = Swept { due: due_deliveries(ports).await?, parked: dead_letters(ports).await?, ..Swept::default() };
     let definitions = ports.definitions.definitions(Freshness::Current).await?;
+    let (due, parked) = (due_deliveries(ports).await?, dead_letters(ports, &definitions).await?);
+    let mut swept = Swept { due, parked, ..Swept::default() };
     if definitions.may_process(None) {
         swept.dispatched = pending(ports, reach).await?;
         swept.repeated = stuck(ports, &definitions, reach).await?;
@@ -214,7 +215,7 @@ async fn stuck(ports: &SweepPorts<'_>, definitions: &Definitions, reach: SweepRe
 }
 
 /// Parks what the queues gave up: messages that were handed out again and again and never dealt with.
-async fn dead_letters(ports: &SweepPorts<'_>) -> Result<usize, SweepError> {
+async fn dead_letters(ports: &SweepPorts<'_>, definitions: &Definitions) -> Result<usize, SweepError> {
     let mut parked = 0;
     for queue in WorkQueue::ALL {
         let source = Queue::DeadLetters(*queue);
@@ -230,7 +231,7 @@ async fn dead_letters(ports: &SweepPorts<'_>) -> Result<usize, SweepError> {
                 break;
             }
             for message in received {
-                ports.dead_letters.park(&letter(*queue, &message)).await?;
+                ports.dead_letters.park(&letter(definitions, *queue, &message)).await?;
                 ports.dead_queues.remove(&source, &message.receipt).await?;
                 of_queue += 1;
             }
@@ -241,9 +242,9 @@ async fn dead_letters(ports: &SweepPorts<'_>) -> Result<usize, SweepError> {
 }
 
 /// What is parked of a message that nobody could deal with.
-fn letter(queue: WorkQueue, message: &Received) -> DeadLetter {
+fn letter(definitions: &Definitions, queue: WorkQueue, message: &Received) -> DeadLetter {
     let sent_at = message.sent_at_ms.checked_mul(1000).and_then(|micros| Timestamp::from_micros(micros).ok()).unwrap_or(Timestamp::MIN);
-    let about = About::of(queue, &message.body);
+    let about = About::of(definitions, queue, &message.body);
     DeadLetter {
         id: DeadLetterId::of(sent_at, &format!("{queue}/{}", message.id)),
         queue,
@@ -267,39 +268,26 @@ struct About {
 }
 
 impl About {
-    fn of(queue: WorkQueue, body: &str) -> Self {
-        let read = |error: &serde_json::Error| tracing::error!(%error, %queue, "a dead letter cannot be read");
+    /// A dead letter belongs to the owner of what did not get its work done, whosever event that was. What has no owner any more, or
+    /// cannot be read, is the platform's.
+    fn of(definitions: &Definitions, queue: WorkQueue, body: &str) -> Self {
+        let unreadable = |error: serde_json::Error| {
+            tracing::error!(%error, %queue, "a dead letter cannot be read");
+            Self::default()
+        };
         match queue {
-            WorkQueue::Process => match serde_json::from_str::<ProcessWork>(body) {
-                Ok(work) => Self { organization: work.stream.organization, ..Self::default() },
-                Err(error) => {
-                    read(&error);
-                    Self::default()
-                }
-            },
-            WorkQueue::Retry => match serde_json::from_str::<RetryWork>(body) {
-                Ok(work) => Self { organization: work.event.stream.organization, processor: Some(work.processor_id), ..Self::default() },
-                Err(error) => {
-                    read(&error);
-                    Self::default()
-                }
-            },
-            WorkQueue::Deliver => match serde_json::from_str::<DeliverWork>(body) {
-                Ok(DeliverWork::Stream { subscription_id, stream, .. }) => {
-                    Self { organization: stream.organization, subscription: Some(subscription_id), ..Self::default() }
-                }
-                Ok(DeliverWork::Events { subscription_id, deliveries }) => {
-                    let mut organizations: Vec<_> = deliveries.into_iter().map(|work| work.event.stream.organization).collect();
-                    organizations.dedup();
-                    // A message of several organizations' events is the platform's.
-                    let organization = if organizations.len() == 1 { organizations.pop().flatten() } else { None };
-                    Self { organization, subscription: Some(subscription_id), ..Self::default() }
-                }
-                Err(error) => {
-                    read(&error);
-                    Self::default()
-                }
-            },
+            // It is about all processors of an event.
+            WorkQueue::Process => Self::default(),
+            WorkQueue::Retry => serde_json::from_str::<RetryWork>(body).map_or_else(unreadable, |work| Self {
+                organization: definitions.processor(&work.processor_id).and_then(|processor| processor.organization.clone()),
+                processor: Some(work.processor_id),
+                subscription: None,
+            }),
+            WorkQueue::Deliver => serde_json::from_str::<DeliverWork>(body).map_or_else(unreadable, |work| Self {
+                organization: definitions.subscription(work.subscription()).and_then(|subscription| subscription.organization.clone()),
+                subscription: Some(work.subscription().clone()),
+                processor: None,
+            }),
         }
     }
 }

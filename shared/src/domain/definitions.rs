@@ -113,6 +113,18 @@ impl Definitions {
         self.processors_given(event.organization(), &event.details, event.recorded_at).next().is_some()
     }
 
+    /// An outcome as somebody who is bound to this organization may see it: what processors of others said is theirs.
+    #[must_use]
+    pub fn shown_to(&self, organization: Option<&OrganizationId>, mut outcome: EventOutcome) -> EventOutcome {
+        if organization.is_some() {
+            let is_own = |name: &str| {
+                self.processors.iter().any(|processor| processor.organization.as_ref() == organization && processor.name.as_str() == name)
+            };
+            outcome.results.retain(|result| is_own(&result.processor));
+        }
+        outcome
+    }
+
     /// What is known of an event that has no outcome yet: it is pending, or there is nothing to do.
     #[must_use]
     pub fn outcome_before_processing(&self, event: &Event) -> EventOutcome {

@@ -228,6 +228,9 @@ pub struct Lane {
     pub leased_until: Option<Timestamp>,
     /// Until when nothing is sent, because an attempt failed.
     pub waits_until: Option<Timestamp>,
+    /// Since when that is so.
+    #[serde(default)]
+    pub waits_since: Option<Timestamp>,
 }
 
 impl Lane {

@@ -171,7 +171,7 @@ pub struct Check {
 pub const MAX_CONDITIONS: usize = 100;
 
 impl Selector {
-    /// Reads `filters`: `event_type`, `event_source` and `event_category`, each one or a list, and `data`, an object of
+    /// Reads `filters`: `event_type` (or `event_types`, and so on), `event_source` and `event_category`, each one or a list, and `data`, an object of
     /// conditions by path. Members of other names are ignored, as everywhere.
     ///
     /// # Errors
@@ -179,9 +179,9 @@ impl Selector {
     pub fn parse(filters: &JsonObject) -> Result<Self, Vec<SelectorProblem>> {
         let value = filters.to_value();
         let mut problems = Vec::new();
-        let types = words(&value, "event_type", "an event type", &mut problems);
-        let sources = words(&value, "event_source", "a known event source", &mut problems);
-        let categories = words(&value, "event_category", "a known event category", &mut problems);
+        let types = words(&value, ["event_type", "event_types"], "an event type", &mut problems);
+        let sources = words(&value, ["event_source", "event_sources"], "a known event source", &mut problems);
+        let categories = words(&value, ["event_category", "event_categories"], "a known event category", &mut problems);
         let mut data = Vec::new();
         match value.get("data") {
             None | Some(Value::Null) => {}
@@ -309,7 +309,10 @@ fn problem(path: &[&str], message: impl Into<String>) -> SelectorProblem {
 }
 
 /// One word or a list of words.
-fn words<T: FromStr>(value: &Value, name: &str, what: &str, problems: &mut Vec<SelectorProblem>) -> Vec<T> {
+fn words<T: FromStr>(value: &Value, names: [&str; 2], what: &str, problems: &mut Vec<SelectorProblem>) -> Vec<T> {
+    // Subscriptions have the plural, so it is bound to be written here as well.
+    let [singular, plural] = names;
+    let name = if value.get(plural).is_some() { plural } else { singular };
     let given: Vec<&Value> = match value.get(name) {
         None | Some(Value::Null) => return Vec::new(),
         Some(Value::Array(items)) => items.iter().collect(),
@@ -437,6 +440,8 @@ mod tests {
             (json!({"event_type": ["a", "order.placed"], "event_source": ["backend"], "event_category": "order"}), true),
             (json!({"event_type": "order.*", "event_category": ["payment", "task"]}), false),
             (json!({"event_source": "frontend"}), false),
+            (json!({"event_types": ["order.*"], "event_sources": ["backend"], "event_categories": "order"}), true),
+            (json!({"event_types": ["user.*"]}), false),
             (json!({"data": {"state": "paid"}}), true),
             (json!({"data": {"state": "open"}}), false),
             (json!({"data": {"state": ["open", "paid"]}}), true),

@@ -157,7 +157,7 @@ impl DisabledBecause {
 
 impl Subscription {
     /// How far apart the clocks of two writers may be: events recorded so long before a subscription became active are sent.
-    pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+    pub const CLOCK_TOLERANCE: Duration = Duration::from_millis(100);
     /// How long the secret before the last still signs after a rotation, unless said otherwise.
     pub const ROTATION_OVERLAP: Duration = Duration::from_hours(24);
 

@@ -37,6 +37,9 @@ pub struct Transform {
 /// Why no event was derived.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransformError {
+    /// So many events have been derived of one that there shall be no more.
+    #[error("refused: an event may have {} others derived of it, and their share is used up", Transform::MAX_DERIVED)]
+    TooMany,
     /// The event was made by this processor, or by a long chain of others.
     #[error("refused: the event was derived by this processor, or through {} others; it would go on for ever", Transform::MAX_DEPTH)]
     Loop,
@@ -57,6 +60,8 @@ pub enum TransformError {
 const CAUSATION: &str = "causation_id";
 /// Where `metadata` of a derived event says through which processors it came.
 const DERIVED_BY: &str = "derived_by";
+/// Where `metadata` of a derived event says how many more may be derived of it.
+const SHARE: &str = "derivations_left";
 /// How many steps a template may take.
 const FUEL: u64 = 20_000;
 /// The names of events' derived ids are of this namespace (RFC 9562, version 5).
@@ -65,6 +70,8 @@ const NAMESPACE: uuid::Uuid = uuid::Uuid::from_u128(0x6f1b_7c1e_52d4_4b0a_9f0e_3
 impl Transform {
     /// Through how many processors an event may have come.
     pub const MAX_DEPTH: usize = 8;
+    /// About how many events may be derived of one, directly or through others.
+    pub const MAX_DERIVED: u64 = 100;
     /// The most rules of each sort.
     const MAX_RULES: usize = 100;
 
@@ -77,6 +84,9 @@ impl Transform {
         let mut problems = Vec::new();
         let typed = if mapping.get("event_type").is_some() { mapping } else { config };
         let event_type = word(typed, "event_type", &mut problems);
+        if event_type.as_ref().is_some_and(|event_type: &EventType| event_type.as_str().chars().count() > EventType::MAX_CHARS) {
+            problems.push(ConfigProblem::new("event_type", format!("must have at most {} characters", EventType::MAX_CHARS)));
+        }
         if event_type.is_none() && problems.is_empty() {
             problems.push(ConfigProblem::new("event_type", "is required: the type of the derived event"));
         }
@@ -108,17 +118,23 @@ impl Transform {
         }
     }
 
-    /// The event that `processor` derives of `event`: in the same stream, of the same user, session and device, with the same
+    /// The event that `processor`, one of `siblings` transforms that are given `event`, derives of it: in the same stream, of the same user, session and device, with the same
     /// correlation id, or else the event's own id as one, and the event's id as `metadata.causation_id`. The id follows from the
     /// event and the processor, so that it is recorded once.
     ///
     /// # Errors
     /// [`TransformError`].
-    pub fn derive(&self, processor: &ProcessorId, event: &Event) -> Result<EventDraft, TransformError> {
+    pub fn derive(&self, processor: &ProcessorId, siblings: u64, event: &Event) -> Result<EventDraft, TransformError> {
         let metadata = event.details.metadata.to_value();
         let mut chain: Vec<Value> = metadata.get(DERIVED_BY).and_then(Value::as_array).cloned().unwrap_or_default();
         if chain.len() >= Self::MAX_DEPTH || chain.iter().any(|step| step.as_str() == Some(processor.as_str())) {
             return Err(TransformError::Loop);
+        }
+        // What may be derived of an event is shared among those that derive.
+        let left = metadata.get(SHARE).and_then(Value::as_u64).unwrap_or(Self::MAX_DERIVED).min(Self::MAX_DERIVED);
+        let share = left / siblings.max(1);
+        if share == 0 {
+            return Err(TransformError::TooMany);
         }
         chain.push(processor.as_str().into());
         let unfit = |error: &dyn std::fmt::Display| TransformError::Unfit(error.to_string());
@@ -132,7 +148,7 @@ impl Transform {
             device: event.details.device.clone(),
             correlation: event.details.correlation.clone().or_else(|| event.id.to_string().parse::<CorrelationId>().ok()),
             data: object(&self.data(event)?)?,
-            metadata: object(&json!({ CAUSATION: event.id.to_string(), DERIVED_BY: chain }))?,
+            metadata: object(&json!({ CAUSATION: event.id.to_string(), DERIVED_BY: chain, SHARE: share - 1 }))?,
             context: JsonObject::default(),
             properties: JsonObject::default(),
             schema_version: super::identifiers::SchemaVersion::default(),
@@ -339,7 +355,7 @@ mod tests {
         ] {
             let mut config = rules.clone();
             config["event_type"] = "order.summary".into();
-            let draft = transform(&config).unwrap().derive(&id("p"), &placed()).unwrap();
+            let draft = transform(&config).unwrap().derive(&id("p"), 1, &placed()).unwrap();
             assert_eq!(draft.details.data.to_value(), expected, "{rules}");
         }
     }
@@ -348,14 +364,21 @@ mod tests {
     fn a_derived_event_belongs_where_the_other_does_and_names_its_cause() {
         let source = placed();
         let derive = |processor: &str, event: &Event| {
-            transform(&json!({"mapping": {"event_type": "order.summary", "event_category": "task"}})).unwrap().derive(&id(processor), event)
+            transform(&json!({"mapping": {"event_type": "order.summary", "event_category": "task"}})).unwrap().derive(
+                &id(processor),
+                1,
+                event,
+            )
         };
         let draft = derive("p", &source).unwrap();
         assert_eq!(draft.stream, Some("order:1".parse().unwrap()));
         assert_eq!(draft.organization, "acme".parse().ok());
         assert_eq!(draft.details.correlation, "c1".parse().ok());
         assert_eq!((draft.details.user, draft.details.category), ("u1".parse().ok(), EventCategory::Task));
-        assert_eq!(draft.details.metadata.to_value(), json!({"causation_id": source.id.to_string(), "derived_by": ["p"]}));
+        assert_eq!(
+            draft.details.metadata.to_value(),
+            json!({"causation_id": source.id.to_string(), "derived_by": ["p"], "derivations_left": 99})
+        );
         assert_eq!(derive("p", &source).unwrap().event_id, draft.event_id);
         assert_ne!(derive("q", &source).unwrap().event_id, draft.event_id);
     }
@@ -363,7 +386,7 @@ mod tests {
     #[test]
     fn an_event_without_a_correlation_id_gives_its_own_id_as_one() {
         let source = event(json!({"type": "a"}));
-        let draft = transform(&json!({"event_type": "b"})).unwrap().derive(&id("p"), &source).unwrap();
+        let draft = transform(&json!({"event_type": "b"})).unwrap().derive(&id("p"), 1, &source).unwrap();
         assert_eq!(draft.details.correlation.map(|correlation| correlation.to_string()), Some(source.id.to_string()));
     }
 
@@ -371,10 +394,13 @@ mod tests {
     fn a_loop_is_refused_at_its_first_turn_and_a_chain_at_its_eighth() {
         let again = event(json!({"type": "a", "metadata": {"derived_by": ["p"]}}));
         let transform = transform(&json!({"event_type": "a"})).unwrap();
-        assert_eq!(transform.derive(&id("p"), &again), Err(TransformError::Loop));
-        assert!(transform.derive(&id("q"), &again).is_ok());
+        assert_eq!(transform.derive(&id("p"), 1, &again), Err(TransformError::Loop));
+        assert!(transform.derive(&id("q"), 1, &again).is_ok());
         let long: Vec<String> = (0..Transform::MAX_DEPTH).map(|step| step.to_string()).collect();
-        assert_eq!(transform.derive(&id("p"), &event(json!({"type": "a", "metadata": {"derived_by": long}}))), Err(TransformError::Loop));
+        assert_eq!(
+            transform.derive(&id("p"), 1, &event(json!({"type": "a", "metadata": {"derived_by": long}}))),
+            Err(TransformError::Loop)
+        );
     }
 
     #[test]
@@ -383,7 +409,7 @@ mod tests {
             ["{{ data.absent.more }}", "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}", "{{ 1 / 0 }}"]
         {
             let transform = transform(&json!({"event_type": "b", "template": {"line": template}})).unwrap();
-            let error = transform.derive(&id("p"), &placed()).unwrap_err();
+            let error = transform.derive(&id("p"), 1, &placed()).unwrap_err();
             assert!(matches!(&error, TransformError::Template { field, .. } if field == "line"), "{template}: {error}");
         }
     }
@@ -401,5 +427,21 @@ mod tests {
             let fields: Vec<String> = transform(&config).unwrap_err().into_iter().map(|problem| problem.field).collect();
             assert_eq!(fields, expected, "{config}");
         }
+    }
+
+    #[test]
+    fn transforms_that_feed_one_another_share_how_many_events_they_may_derive() {
+        let processors: Vec<ProcessorId> = (0..12).map(|number| id(&format!("p{number}"))).collect();
+        let transform = transform(&json!({"event_type": "b"})).unwrap();
+        let (mut open, mut derived) = (vec![placed()], 0_u64);
+        while let Some(event) = open.pop() {
+            for processor in &processors {
+                if let Ok(draft) = transform.derive(processor, 12, &event) {
+                    derived += 1;
+                    open.push(Event { details: draft.details, ..event.clone() });
+                }
+            }
+        }
+        assert!((12..=Transform::MAX_DERIVED).contains(&derived), "{derived}");
     }
 }

@@ -6,9 +6,11 @@
 use crate::domain::access::{Caller, ForeignOrganization};
 use crate::domain::event_id::EventId;
 use crate::domain::identifiers::{OrganizationId, UserId};
+use crate::domain::outcome::EventOutcome;
 use crate::domain::query::{EventPage, EventQuery, ObservedEvent, Total};
 use crate::domain::statistics::{Statistics, StatisticsScope};
 use crate::ports::clock::Clock;
+use crate::ports::definition_store::{DefinitionStore, Freshness};
 use crate::ports::event_reader::{EventReader, StreamRequest, StreamSlice};
 use crate::ports::store_error::StoreError;
 
@@ -16,6 +18,8 @@ use crate::ports::store_error::StoreError;
 pub struct ReadEventsPorts<'a> {
     /// Where events are read.
     pub events: &'a dyn EventReader,
+    /// Knows whose processors are whose.
+    pub definitions: &'a dyn DefinitionStore,
     /// Says what today is.
     pub clock: &'a dyn Clock,
 }
@@ -40,7 +44,23 @@ pub enum ReadEventsError {
 /// [`ReadEventsError::NotFound`] if there is none that the caller may see.
 pub async fn get_event(ports: &ReadEventsPorts<'_>, caller: &Caller, id: EventId) -> Result<ObservedEvent, ReadEventsError> {
     let event = ports.events.event(id, caller.organization.as_ref()).await?;
-    event.filter(|event| caller.sees(event.event.organization())).ok_or(ReadEventsError::NotFound)
+    let event = event.filter(|event| caller.sees(event.event.organization())).ok_or(ReadEventsError::NotFound)?;
+    let mut events = vec![event];
+    show(ports, caller, &mut events).await?;
+    events.pop().ok_or(ReadEventsError::NotFound)
+}
+
+/// Leaves out of events what a caller that is bound to an organization may not know: what others' processors said.
+async fn show(ports: &ReadEventsPorts<'_>, caller: &Caller, events: &mut [ObservedEvent]) -> Result<(), StoreError> {
+    if caller.organization.is_none() || events.iter().all(|event| event.outcome.results.is_empty()) {
+        return Ok(());
+    }
+    let definitions = ports.definitions.definitions(Freshness::Recent).await?;
+    for event in events {
+        let outcome = std::mem::replace(&mut event.outcome, EventOutcome::PENDING);
+        event.outcome = definitions.shown_to(caller.organization.as_ref(), outcome);
+    }
+    Ok(())
 }
 
 /// The events of a stream that the caller may see.
@@ -49,7 +69,9 @@ pub async fn get_event(ports: &ReadEventsPorts<'_>, caller: &Caller, id: EventId
 /// [`ReadEventsError::Foreign`] if the request names an organization that is not the caller's.
 pub async fn read_stream(ports: &ReadEventsPorts<'_>, caller: &Caller, mut request: StreamRequest) -> Result<StreamSlice, ReadEventsError> {
     request.organization = caller.organization_for(request.organization)?;
-    Ok(ports.events.stream(&request).await?)
+    let mut slice = ports.events.stream(&request).await?;
+    show(ports, caller, &mut slice.events).await?;
+    Ok(slice)
 }
 
 /// One page of the events that match and that the caller may see.
@@ -64,7 +86,9 @@ pub async fn query_events(ports: &ReadEventsPorts<'_>, caller: &Caller, mut quer
         Ok(organization) => query.filter.organization = organization,
         Err(ForeignOrganization) => return Ok(EventPage { events: Vec::new(), total: Total::Exactly(0), next: None }),
     }
-    Ok(ports.events.query(&query, ports.clock.now()).await?)
+    let mut page = ports.events.query(&query, ports.clock.now()).await?;
+    show(ports, caller, &mut page.events).await?;
+    Ok(page)
 }
 
 /// How many events there are that the caller may see.

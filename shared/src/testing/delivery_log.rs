@@ -85,7 +85,7 @@ pub async fn what_was_not_seen_is_not_saved_over(log: &impl DeliveryLog) {
     assert!(!log.save_health(&mine(), &Health::default(), seen).await.unwrap());
 
     let stream = &delivery.event.stream;
-    let lane = Lane { sent: Version::new(3), leased_until: Some(noon()), waits_until: None };
+    let lane = Lane { sent: Version::new(3), leased_until: Some(noon()), waits_until: None, waits_since: None };
     assert!(log.save_lane(&mine(), stream, &lane, Revision(0)).await.unwrap());
     assert!(!log.save_lane(&mine(), stream, &Lane::default(), Revision(0)).await.unwrap());
     let (found, seen) = log.lane(&mine(), stream).await.unwrap();
@@ -97,7 +97,7 @@ pub async fn what_was_not_seen_is_not_saved_over(log: &impl DeliveryLog) {
 /// Else two would send a stream at once.
 pub async fn of_several_who_save_a_lane_at_once_one_does(log: &impl DeliveryLog) {
     let (subscription, stream) = (mine(), delivery(0).event.stream);
-    let lane = Lane { sent: Version::EMPTY, leased_until: Some(seconds(120)), waits_until: None };
+    let lane = Lane { sent: Version::EMPTY, leased_until: Some(seconds(120)), waits_until: None, waits_since: None };
     let saved = join_all((0..8).map(|_| log.save_lane(&subscription, &stream, &lane, Revision(0)))).await;
     assert_eq!(saved.iter().filter(|saved| matches!(saved, Ok(true))).count(), 1, "{saved:?}");
 }
@@ -171,7 +171,7 @@ pub async fn every_stream_has_a_lane_of_its_own(log: &impl DeliveryLog) {
     let streams = [("", "a:1"), ("a", "b/c:1"), ("a/b", "c:1"), ("a%2Fb", "c:1"), ("acme", "a:1")].map(|(organization, stream)| {
         StreamRef { organization: (!organization.is_empty()).then(|| organization.parse().unwrap()), stream: stream.parse().unwrap() }
     });
-    let lane = |sent: u64| Lane { sent: Version::new(sent), leased_until: None, waits_until: Some(noon()) };
+    let lane = |sent: u64| Lane { sent: Version::new(sent), leased_until: None, waits_until: Some(noon()), waits_since: None };
     for (number, stream) in (1..).zip(&streams) {
         assert_eq!(log.lane(&mine(), stream).await.unwrap(), (None, Revision(0)));
         assert!(log.save_lane(&mine(), stream, &lane(number), Revision(0)).await.unwrap());

@@ -62,7 +62,7 @@ pub(super) fn describe_processors(endpoint: ManageProcessorsEndpoint) -> Descrip
         },
         ManageProcessorsEndpoint::Toggle => Description {
             tag: TAG,
-            text: "Events that are recorded while a processor is off are never given to it. What it was given before is still done.",
+            text: "Events that are recorded while a processor is off are never given to it. What waits for it is skipped, and its result says so.",
             parameters: vec![
                 id(),
                 parameter(
@@ -86,7 +86,7 @@ pub(super) fn describe_processors(endpoint: ManageProcessorsEndpoint) -> Descrip
         },
         ManageProcessorsEndpoint::Delete => Description {
             tag: TAG,
-            text: "What it was given before is still done.",
+            text: "What waits for it is skipped, and its result says so.",
             parameters: vec![id()],
             body: None,
             answer: json_response("The processor is removed.", Ref::from_schema_name("DeletedProcessor"), None),

@@ -13,11 +13,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
 
 use futures::future::try_join_all;
-use lru::LruCache;
 
+use super::known_versions::KnownVersions;
 use crate::domain::claim::{Claim, ClaimKey, ClaimSubject, Fence, Slot};
 use crate::domain::commit::{Attempt, Commit, RequestToken, StreamPlan, plan_streams};
 use crate::domain::event::{BodyDigest, Event, EventDraft};
@@ -88,28 +87,12 @@ pub enum AppendError {
 }
 
 /// Where this process last saw streams end. Being out of date costs a call and nothing else.
-pub struct KnownHeads(Mutex<LruCache<StreamKey, Version>>);
+pub struct KnownHeads(KnownVersions);
 
 impl Default for KnownHeads {
     fn default() -> Self {
         const STREAMS: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
-        Self(Mutex::new(LruCache::new(STREAMS)))
-    }
-}
-
-impl KnownHeads {
-    fn get(&self, stream: &StreamKey) -> Option<Version> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(stream).copied()
-    }
-
-    fn forget(&self, stream: &StreamKey) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop(stream);
-    }
-
-    fn saw(&self, stream: &StreamKey, version: Version) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = known.peek(stream).map_or(version, |before| version.max(*before));
-        known.put(stream.clone(), newest);
+        Self(KnownVersions::of(STREAMS))
     }
 }
 
@@ -325,12 +308,12 @@ impl<'a> Round<'a> {
     /// Where the stream ends: as last seen in the first round, as it is in later ones.
     async fn head(&self, stream: &StreamKey) -> Result<Version, StoreError> {
         if !self.fresh_heads
-            && let Some(known) = self.ports.heads.get(stream)
+            && let Some(known) = self.ports.heads.0.get(stream)
         {
             return Ok(known);
         }
         let head = self.ports.log.head(stream).await?;
-        self.ports.heads.saw(stream, head);
+        self.ports.heads.0.saw(stream, head);
         Ok(head)
     }
 
@@ -367,7 +350,7 @@ impl<'a> Round<'a> {
             return Ok(Progress::Done);
         }
         for plan in &plans {
-            self.ports.heads.forget(&plan.stream);
+            self.ports.heads.0.forget(&plan.stream);
         }
         for held in &mut self.held {
             held.look = true;
@@ -379,7 +362,7 @@ impl<'a> Round<'a> {
     /// Takes the events of stored commits as answers to their drafts.
     fn keep(&mut self, plans: &[StreamPlan], commits: &[Commit]) {
         for commit in commits {
-            self.ports.heads.saw(&commit.stream, commit.last());
+            self.ports.heads.0.saw(&commit.stream, commit.last());
         }
         let events = commits.iter().flat_map(Commit::to_events);
         self.done.extend(plans.iter().flat_map(StreamPlan::indices).zip(events));
@@ -437,7 +420,7 @@ impl<'a> Round<'a> {
         .await?;
         for (key, standing) in looked {
             for commit in &standing {
-                self.ports.heads.saw(&commit.stream, commit.last());
+                self.ports.heads.0.saw(&commit.stream, commit.last());
             }
             match key.subject {
                 ClaimSubject::Event(id) => {
@@ -525,7 +508,7 @@ impl<'a> Round<'a> {
             }
             // What was seen may be out of date.
             let head = self.ports.log.head(&plan.stream).await?;
-            self.ports.heads.saw(&plan.stream, head);
+            self.ports.heads.0.saw(&plan.stream, head);
             if let Some((_, expected)) = unmet(head.next()) {
                 return Err(AppendError::VersionConflict { stream: plan.stream.clone(), expected, actual: head });
             }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::dispatch_events::{delivery_messages, event_ref, to_json};
+use super::dispatch_events::{delivery_messages, event_ref, stream_message, to_json};
 use super::send_webhook::{SendWebhookPorts, Sent, WriteEvent, send_to_subscription};
 use crate::domain::claim::Slot;
 use crate::domain::dead_letter::{DeadLetter, DeadLetterId};
@@ -211,7 +211,7 @@ async fn postpone(
         .collect();
     ports.queues.send(&Queue::Work(WorkQueue::Deliver), &messages).await?;
     for work in late {
-        let Some(observed) = read_event(ports, work).await? else { continue };
+        let Some(event) = read_event(ports, work).await? else { continue };
         let attempt = DeliveryAttempt {
             at: now,
             status: None,
@@ -219,29 +219,32 @@ async fn postpone(
             response: None,
             error: Some("its time ran out while the receiver answered nothing else either".to_owned()),
         };
-        conclude(ports, subscription, work, &observed.event, &Sent { attempt, retry_after: None }, Conclusion::GiveUp).await?;
+        conclude(ports, subscription, work, &event, &Sent { attempt, retry_after: None }, Conclusion::GiveUp).await?;
     }
     Ok(())
 }
 
-/// The event that is to be sent, and what became of it.
-async fn read_event(ports: &DeliverWebhooksPorts<'_>, work: &DeliveryWork) -> Delivering<Option<ObservedEvent>> {
+/// The event that is to be sent.
+async fn read_event(ports: &DeliverWebhooksPorts<'_>, work: &DeliveryWork) -> Delivering<Option<Event>> {
     let slot = Slot { stream: StreamKey::from(&work.event.stream), first: work.event.commit };
     let Some(commit) = ports.log.commit_at(&slot).await? else {
         tracing::error!(stream = %slot.stream, version = slot.first.get(), "there is no such event to send");
         return Ok(None);
     };
-    let Some(event) = commit.to_events().into_iter().nth(work.event.index) else { return Ok(None) };
-    let (outcome, _) = ports.outcomes.outcome(event.commit).await?;
-    Ok(Some(observed(event, work.event.index, outcome.as_ref(), None)))
+    Ok(commit.to_events().into_iter().nth(work.event.index))
 }
 
-/// The event with what became of it.
-fn observed(event: Event, index: usize, outcome: Option<&Outcome>, definitions: Option<&Definitions>) -> ObservedEvent {
-    use crate::domain::outcome::EventOutcome;
-    let before = || definitions.map_or(EventOutcome::PENDING, |definitions| definitions.outcome_before_processing(&event));
-    let outcome = outcome.and_then(|outcome| outcome.events.get(index)).cloned().unwrap_or_else(before);
-    ObservedEvent { event, outcome }
+/// An event with what became of it, as far as the subscription may know.
+fn observed(
+    definitions: &Definitions,
+    subscription: &Subscription,
+    event: Event,
+    index: usize,
+    outcome: Option<&Outcome>,
+) -> ObservedEvent {
+    let outcome = outcome.and_then(|outcome| outcome.events.get(index)).cloned();
+    let outcome = outcome.unwrap_or_else(|| definitions.outcome_before_processing(&event));
+    ObservedEvent { outcome: definitions.shown_to(subscription.organization.as_ref(), outcome), event }
 }
 
 async fn deliver_event(
@@ -257,15 +260,13 @@ async fn deliver_event(
             Standing::Over => return Ok(()),
         }
     }
-    let Some(observed) = read_event(ports, work).await? else { return Ok(()) };
-    if !(subscription.organization.is_none() || subscription.organization.as_ref() == observed.event.organization()) {
+    let Some(event) = read_event(ports, work).await? else { return Ok(()) };
+    if !(subscription.organization.is_none() || subscription.organization.as_ref() == event.organization()) {
         tracing::error!(subscription_id = %subscription.id, "an event of another organization was not sent");
         return Ok(());
     }
-    let outcome =
-        if observed.outcome.results.is_empty() { definitions.outcome_before_processing(&observed.event) } else { observed.outcome };
-    let outcome = definitions.shown_to(subscription.organization.as_ref(), outcome);
-    let observed = ObservedEvent { outcome, event: observed.event };
+    let (outcome, _) = ports.outcomes.outcome(event.commit).await?;
+    let observed = observed(definitions, subscription, event, work.event.index, outcome.as_ref());
     let body = (ports.write)(&observed);
     let Some(sent) = send_to_subscription(ports.webhooks, subscription, work.delivery_id.as_str(), body).await else { return Ok(()) };
     match conclude(ports, subscription, work, &observed.event, &sent, Conclusion::ByVerdict).await? {
@@ -433,7 +434,7 @@ async fn keep(
         let (state, delay) = decide(delivery.round + 1);
         delivery.add(sent.attempt.clone(), state);
         delivery.next_attempt_at = delay.map(|delay| sent.attempt.at.plus(delay));
-        // What waits for longer than a queue can delay is found by its time; a lane's next attempt always is, in case its message is lost.
+        // What waits for longer than a queue can delay is found by its time.
         delivery.due_at = delivery.next_attempt_at.filter(|_| delay.is_some_and(|delay| delay > Outgoing::MAX_DELAY));
         if ports.deliveries.save_delivery(&delivery, revision).await? {
             return Ok(Some(delivery));
@@ -603,8 +604,8 @@ async fn nudge(
     through: Version,
     delay: Duration,
 ) -> Delivering<()> {
-    let work = DeliverWork::Stream { subscription_id: subscription.id.clone(), stream: stream.clone(), through };
-    Ok(ports.queues.send(&Queue::Work(WorkQueue::Deliver), &[Outgoing::after(delay, to_json(&work))]).await?)
+    let message = stream_message(&subscription.id, stream.clone(), through, delay);
+    Ok(ports.queues.send(&Queue::Work(WorkQueue::Deliver), &[message]).await?)
 }
 
 /// Sends event after event. Returns how long to wait before the lane is looked at again, if it has to be.
@@ -658,8 +659,7 @@ async fn send_in_lane(
                 // A lane that was rewound sends again what had come to an end.
                 resend: open.is_none() && standing.is_some(),
             };
-            let mut observed = observed(event, index, outcome.as_ref(), Some(definitions));
-            observed.outcome = definitions.shown_to(subscription.organization.as_ref(), observed.outcome);
+            let observed = observed(definitions, subscription, event, index, outcome.as_ref());
             let body = (ports.write)(&observed);
             let Some(sent) = send_to_subscription(ports.webhooks, subscription, id.as_str(), body).await else { return Ok(None) };
             match conclude(ports, subscription, &work, &observed.event, &sent, Conclusion::ByVerdict).await? {

@@ -5,10 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use lru::LruCache;
-
+use super::known_versions::KnownVersions;
 use crate::domain::commit::Commit;
 use crate::domain::counters::SequenceNumber;
 use crate::domain::definitions::Definitions;
@@ -49,24 +48,12 @@ pub struct DispatchEventsPorts<'a> {
 
 /// How far this process has dispatched each stream. What is forgotten here, or was never known, is caught by
 /// `process-events`, which looks back itself.
-pub struct DispatchedStreams(Mutex<LruCache<StreamKey, Version>>);
+pub struct DispatchedStreams(KnownVersions);
 
 impl Default for DispatchedStreams {
     fn default() -> Self {
         const STREAMS: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
-        Self(Mutex::new(LruCache::new(STREAMS)))
-    }
-}
-
-impl DispatchedStreams {
-    fn last(&self, stream: &StreamKey) -> Option<Version> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(stream).copied()
-    }
-
-    fn reached(&self, stream: &StreamKey, version: Version) {
-        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = streams.peek(stream).map_or(version, |before| version.max(*before));
-        streams.put(stream.clone(), newest);
+        Self(KnownVersions::of(STREAMS))
     }
 }
 
@@ -139,7 +126,7 @@ async fn in_order<'a>(ports: &DispatchEventsPorts<'_>, commits: &[&'a Commit]) -
     let mut ordered = Vec::with_capacity(by_stream.len());
     for (stream, commits) in by_stream {
         let mut complete: Vec<Commit> = Vec::with_capacity(commits.len());
-        let mut last = ports.dispatched.last(stream);
+        let mut last = ports.dispatched.0.get(stream);
         for (first, commit) in commits {
             if let Some(mut version) = last {
                 while version.next() < first {
@@ -174,7 +161,7 @@ async fn hand_to_processors(
     }
     ports.queues.send(&Queue::Work(WorkQueue::Process), &messages).await?;
     for (stream, version) in reached {
-        ports.dispatched.reached(stream, version);
+        ports.dispatched.0.saw(stream, version);
     }
     Ok(())
 }
@@ -235,8 +222,7 @@ async fn hand_to_subscribers(
         messages.extend(delivery_messages(subscription, &deliveries));
     }
     for ((subscription, stream), through) in ordered {
-        let work = DeliverWork::Stream { subscription_id: subscription.clone(), stream: StreamRef::from(stream), through };
-        messages.push(Outgoing::now(to_json(&work)));
+        messages.push(stream_message(subscription, StreamRef::from(stream), through, Duration::ZERO));
     }
     ports.queues.send(&Queue::Work(WorkQueue::Deliver), &messages).await?;
     Ok(())
@@ -261,6 +247,12 @@ pub fn delivery_messages(subscription: &SubscriptionId, deliveries: &[DeliveryWo
         Outgoing::now(to_json(&DeliverWork::Events { subscription_id: subscription.clone(), deliveries: deliveries.to_vec() }))
     };
     deliveries.chunks(DeliverWork::MAX_EVENTS).map(message).collect()
+}
+
+/// A message that has a stream sent, in its order, up to this version at least.
+#[must_use]
+pub fn stream_message(subscription: &SubscriptionId, stream: StreamRef, through: Version, delay: Duration) -> Outgoing {
+    Outgoing::after(delay, to_json(&DeliverWork::Stream { subscription_id: subscription.clone(), stream, through }))
 }
 
 /// Where an event lies.

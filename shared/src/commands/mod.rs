@@ -4,6 +4,7 @@ pub mod append;
 pub mod count_events;
 pub mod deliver_webhooks;
 pub mod dispatch_events;
+mod known_versions;
 pub mod manage_dead_letters;
 pub mod manage_keys;
 pub mod manage_processors;

@@ -5,13 +5,11 @@
 //! repeats that work: processors are run at least once.
 
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use lru::LruCache;
-
 use super::dispatch_events::{event_ref, process_messages, to_json};
-use super::run_processor::{Run, RunProcessorPorts, run_processor};
+use super::known_versions::KnownVersions;
+use super::run_processor::{RunProcessorPorts, run_processor};
 use crate::domain::claim::Slot;
 use crate::domain::commit::Commit;
 use crate::domain::dead_letter::{DeadLetter, DeadLetterId};
@@ -23,6 +21,7 @@ use crate::domain::queue::{Outgoing, Queue, WorkQueue};
 use crate::domain::retry_policy::with_jitter;
 use crate::domain::status::EventStatus;
 use crate::domain::stream_id::StreamKey;
+use crate::domain::timestamp::Timestamp;
 use crate::domain::version::Version;
 use crate::domain::work::{ProcessWork, RetryWork};
 use crate::ports::commit_log::CommitLog;
@@ -53,24 +52,18 @@ pub struct ProcessEventsPorts<'a> {
 }
 
 /// How far this process knows each stream to be processed.
-pub struct ProcessedStreams(Mutex<LruCache<StreamKey, Version>>);
+pub struct ProcessedStreams(KnownVersions);
 
 impl Default for ProcessedStreams {
     fn default() -> Self {
         const STREAMS: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
-        Self(Mutex::new(LruCache::new(STREAMS)))
+        Self(KnownVersions::of(STREAMS))
     }
 }
 
 impl ProcessedStreams {
     fn covers(&self, stream: &StreamKey, version: Version) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(stream).is_some_and(|last| *last >= version)
-    }
-
-    fn reached(&self, stream: &StreamKey, version: Version) {
-        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = streams.peek(stream).map_or(version, |before| version.max(*before));
-        streams.put(stream.clone(), newest);
+        self.0.get(stream).is_some_and(|last| last >= version)
     }
 }
 
@@ -101,7 +94,7 @@ const MOST_ROUNDS: usize = 10;
 pub async fn process_events(ports: &ProcessEventsPorts<'_>, work: &ProcessWork) -> Result<(), ProcessEventsError> {
     let definitions = ports.definitions.definitions(Freshness::Current).await?;
     let stream = StreamKey::from(&work.stream);
-    let began = ports.run.webhooks.clock.now();
+    let deadline = ports.run.webhooks.clock.now().plus(BUDGET);
     for (done, first) in work.commits.iter().enumerate() {
         let Some(commit) = ports.log.commit_at(&Slot { stream: stream.clone(), first: *first }).await? else {
             // A commit that is not there can only be a message of another table's.
@@ -109,17 +102,13 @@ pub async fn process_events(ports: &ProcessEventsPorts<'_>, work: &ProcessWork) 
             continue;
         };
         for commit in waiting_before(ports, &definitions, commit).await? {
-            let left = |ports: &ProcessEventsPorts<'_>| {
-                let now = ports.run.webhooks.clock.now();
-                BUDGET.checked_sub(now.since(began).unwrap_or_default()).filter(|left| !left.is_zero())
-            };
-            if !process_commit(ports, &definitions, &commit, left).await? {
+            if !process_commit(ports, &definitions, &commit, deadline).await? {
                 let rest: Vec<Version> = work.commits.get(done..).unwrap_or_default().to_vec();
                 let again = ports.random.number().to_string();
                 ports.run.queues.send(&Queue::Work(WorkQueue::Process), &process_messages(&stream, &rest, &again)).await?;
                 return Ok(());
             }
-            ports.processed.reached(&stream, commit.last());
+            ports.processed.0.saw(&stream, commit.last());
         }
     }
     Ok(())
@@ -127,14 +116,17 @@ pub async fn process_events(ports: &ProcessEventsPorts<'_>, work: &ProcessWork) 
 
 /// The commit, after those before it that still wait to be processed: their messages may come later.
 async fn waiting_before(ports: &ProcessEventsPorts<'_>, definitions: &Definitions, commit: Commit) -> Result<Vec<Commit>, StoreError> {
+    let stream = commit.stream.clone();
+    let mut before = version_before(&commit);
     let mut waiting = vec![commit];
     // Commits that nobody is given say nothing of those before them. A few are looked past.
     let mut looked_past = 0;
-    let mut before = first_before(&waiting);
     while waiting.len() <= MOST_BEFORE && looked_past < MOST_LOOKED_PAST {
-        let Some((stream, version)) = before.filter(|(stream, version)| !ports.processed.covers(stream, *version)) else { break };
-        let Some(earlier) = ports.log.commit_holding(&stream, version).await? else { break };
-        before = first_before(std::slice::from_ref(&earlier));
+        if before == Version::EMPTY || ports.processed.covers(&stream, before) {
+            break;
+        }
+        let Some(earlier) = ports.log.commit_holding(&stream, before).await? else { break };
+        before = version_before(&earlier);
         if definitions.count_to_process(&earlier) == 0 {
             looked_past += 1;
             continue;
@@ -149,11 +141,8 @@ async fn waiting_before(ports: &ProcessEventsPorts<'_>, definitions: &Definition
     Ok(waiting)
 }
 
-/// Where the event before the last of these commits lies, unless it is its stream's first.
-fn first_before(commits: &[Commit]) -> Option<(StreamKey, Version)> {
-    let commit = commits.last()?;
-    let before = commit.first.get().checked_sub(1).map(Version::new).filter(|version| *version > Version::EMPTY)?;
-    Some((commit.stream.clone(), before))
+fn version_before(commit: &Commit) -> Version {
+    Version::new(commit.first.get().saturating_sub(1))
 }
 
 /// Runs the processors of those of a commit's events that still wait. Returns whether none is left.
@@ -161,7 +150,7 @@ async fn process_commit(
     ports: &ProcessEventsPorts<'_>,
     definitions: &Definitions,
     commit: &Commit,
-    left: impl Fn(&ProcessEventsPorts<'_>) -> Option<Duration>,
+    deadline: Timestamp,
 ) -> Result<bool, ProcessEventsError> {
     let events = commit.to_events();
     for _ in 0..MOST_ROUNDS {
@@ -179,7 +168,7 @@ async fn process_commit(
             if of_event.status != EventStatus::Pending {
                 continue;
             }
-            if !follow_ups.is_empty() && left(ports).is_none() {
+            if !follow_ups.is_empty() && ports.run.webhooks.clock.now() >= deadline {
                 break;
             }
             let mut results = Vec::new();
@@ -192,7 +181,7 @@ async fn process_commit(
         }
         if ports.outcomes.save_outcome(&concluded(commit), &outcome, revision).await? {
             for (event, processor, run) in &follow_ups {
-                follow_up(ports, event, processor, run).await?;
+                follow_up(ports, event, processor, &run.result, run.again_after).await?;
             }
             return Ok(outcome.is_complete());
         }
@@ -207,17 +196,18 @@ pub fn concluded(commit: &Commit) -> ConcludedCommit {
     ConcludedCommit { stream: commit.stream.clone(), first: commit.first, last_occurred_at: commit.last_occurred_at() }
 }
 
-/// Has a failed run repeated, or parks it if it was the last.
+/// Has a failed run repeated after `delay`, or parks it if it was the last.
 pub(super) async fn follow_up(
     ports: &ProcessEventsPorts<'_>,
     event: &Event,
     processor: &Processor,
-    run: &Run,
+    result: &ProcessingResult,
+    delay: Option<Duration>,
 ) -> Result<(), ProcessEventsError> {
-    match (run.result.status, run.again_after) {
-        (ResultStatus::Retry, Some(delay)) => repeat(ports, event, processor, run.result.attempt + 1, delay).await,
-        (ResultStatus::Failed, _) => Ok(ports.dead_letters.park(&letter(event, processor, &run.result)).await?),
-        (ResultStatus::Retry | ResultStatus::Success | ResultStatus::Skipped, _) => Ok(()),
+    match result.status {
+        ResultStatus::Retry => repeat(ports, event, processor, result.attempt + 1, delay.unwrap_or_default()).await,
+        ResultStatus::Failed => Ok(ports.dead_letters.park(&letter(event, processor, result)).await?),
+        ResultStatus::Success | ResultStatus::Skipped => Ok(()),
     }
 }
 
@@ -276,14 +266,7 @@ pub(super) async fn repeat_last(
     processor: &Processor,
     last: &ProcessingResult,
 ) -> Result<(), ProcessEventsError> {
-    match last.status {
-        ResultStatus::Retry => {
-            let delay = processor.policy().delay_after(last.attempt).unwrap_or_default();
-            repeat(ports, event, processor, last.attempt + 1, delay).await
-        }
-        ResultStatus::Failed => Ok(ports.dead_letters.park(&letter(event, processor, last)).await?),
-        ResultStatus::Success | ResultStatus::Skipped => Ok(()),
-    }
+    follow_up(ports, event, processor, last, processor.policy().delay_after(last.attempt)).await
 }
 
 /// Adds a result to a commit's outcome, if `wanted` still holds of the event's outcome. Returns whether it did.

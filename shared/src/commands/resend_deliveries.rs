@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
-use super::dispatch_events::{delivery_messages, event_ref, first_delivery, to_json};
+use super::dispatch_events::{delivery_messages, event_ref, first_delivery, stream_message};
 use super::manage_subscriptions::own;
 use crate::domain::access::Caller;
 use crate::domain::delivery::{Delivery, DeliveryId, DeliveryState};
@@ -16,11 +16,11 @@ use crate::domain::event::{Event, Position};
 use crate::domain::event_id::EventId;
 use crate::domain::identifiers::SubscriptionId;
 use crate::domain::query::{EventFilter, EventQuery, PageSize, PageStart};
-use crate::domain::queue::{Outgoing, Queue, WorkQueue};
+use crate::domain::queue::{Queue, WorkQueue};
 use crate::domain::subscription::{Health, Ordering, Subscription};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::version::Version;
-use crate::domain::work::{DeliverWork, DeliveryWork, StreamRef};
+use crate::domain::work::{DeliveryWork, StreamRef};
 use crate::ports::clock::Clock;
 use crate::ports::definition_store::{DefinitionStore, Freshness};
 use crate::ports::delivery_log::{DeliveriesRequest, DeliveryLog, DeliveryPage};
@@ -423,10 +423,9 @@ async fn send_missed(
         let firsts: Vec<(StreamRef, Version)> = missed.streams.iter().map(|(stream, (first, _, _))| (stream.clone(), *first)).collect();
         let rewound = stream::iter(firsts).map(|(stream, first)| async move { rewind(ports, &subscription.id, &stream, first).await });
         rewound.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-        messages.extend(missed.streams.iter().map(|(stream, (_, last, _))| {
-            let (subscription_id, stream) = (subscription.id.clone(), stream.clone());
-            Outgoing::now(to_json(&DeliverWork::Stream { subscription_id, stream, through: *last }))
-        }));
+        messages.extend(
+            missed.streams.iter().map(|(stream, (_, last, _))| stream_message(&subscription.id, stream.clone(), *last, Duration::ZERO)),
+        );
     }
     Ok(ports.queues.send(&Queue::Work(WorkQueue::Deliver), &messages).await?)
 }

@@ -43,7 +43,7 @@ pub async fn retry_processor(ports: &ProcessEventsPorts<'_>, work: &RetryWork) -
     }
     let run = run_processor(&ports.run, &definitions, processor, &event, work.attempt).await;
     if add_result(ports, &commit, work.event.index, &run.result, is_next).await? {
-        follow_up(ports, &event, processor, &run).await?;
+        follow_up(ports, &event, processor, &run.result, run.again_after).await?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::dispatch_events::{delivery_messages, event_ref, process_messages, to_json};
+use super::dispatch_events::{delivery_messages, event_ref, process_messages, stream_message, to_json};
 use crate::domain::dead_letter::{DeadLetter, DeadLetterId};
 use crate::domain::definitions::Definitions;
 use crate::domain::delivery::Delivery;
@@ -125,9 +125,7 @@ async fn due_deliveries(ports: &SweepPorts<'_>) -> Result<usize, SweepError> {
             let through = delivery.event.commit.plus(delivery.event.index);
             let messages = if ordered && !is_past(ports, &delivery, through).await? {
                 // The lane knows itself what comes next.
-                let work =
-                    DeliverWork::Stream { subscription_id: delivery.subscription.clone(), stream: delivery.event.stream.clone(), through };
-                vec![Outgoing::now(to_json(&work))]
+                vec![stream_message(&delivery.subscription, delivery.event.stream.clone(), through, Duration::ZERO)]
             } else {
                 let work = DeliveryWork {
                     delivery_id: delivery.id.clone(),

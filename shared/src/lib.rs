@@ -8,6 +8,8 @@ pub mod config;
 pub mod domain;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 pub mod ports;
 pub mod queries;
 pub mod telemetry;

@@ -24,18 +24,32 @@ pub fn connection() -> Result<Connection, ConfigError> {
 }
 
 /// The ports on the table that `EVENTS_TABLE` names, with `EVENTS_TIME_SHARDS` partitions of its time
-/// index a day.
+/// index a day, for a function that has no business with the secrets of processors and subscriptions.
 ///
 /// # Errors
 /// [`ConfigError`] if a variable is missing or cannot be read.
 #[cfg(feature = "dynamodb")]
 pub fn dynamo_events() -> Result<DynamoEvents, ConfigError> {
-    let shards = config::parsed("EVENTS_TIME_SHARDS")?.unwrap_or_default();
-    let events = DynamoEvents::new(dynamodb::connect(connection()?), config::required("EVENTS_TABLE")?, shards);
+    Ok(table()?.without_secrets())
+}
+
+/// The same, for a function that uses or saves secrets. It seals and opens them if there is a key, see [`sealer`].
+///
+/// # Errors
+/// [`ConfigError`] if a variable is missing or cannot be read.
+#[cfg(feature = "dynamodb")]
+pub fn dynamo_events_and_secrets() -> Result<DynamoEvents, ConfigError> {
+    let events = table()?;
     Ok(match sealer()? {
         Some(sealer) => events.sealing(sealer),
         None => events,
     })
+}
+
+#[cfg(feature = "dynamodb")]
+fn table() -> Result<DynamoEvents, ConfigError> {
+    let shards = config::parsed("EVENTS_TIME_SHARDS")?.unwrap_or_default();
+    Ok(DynamoEvents::new(dynamodb::connect(connection()?), config::required("EVENTS_TABLE")?, shards))
 }
 
 /// What seals secrets at rest: the key in `SECRETS_KEY`, 32 random bytes in base64, and the one before it in
@@ -64,16 +78,16 @@ pub fn event_bus() -> Result<Option<EventBridge>, ConfigError> {
     Ok(Some(EventBridge::new(eventbridge::connect(connection_at("AWS_ENDPOINT_URL_EVENTBRIDGE")?), bus)))
 }
 
-/// The queues whose URLs are in `PROCESS_QUEUE_URL`, `RETRY_QUEUE_URL`, `DELIVER_QUEUE_URL`, and
-/// `PROCESS_DEAD_LETTERS_URL`, `RETRY_DEAD_LETTERS_URL`, `DELIVER_DEAD_LETTERS_URL`: a function has those
-/// that it needs. They are at `AWS_ENDPOINT_URL_SQS` or `AWS_ENDPOINT_URL`, if one of these is set.
+/// The queues that a function has to do with, by the URLs in `PROCESS_QUEUE_URL`, `RETRY_QUEUE_URL`, `DELIVER_QUEUE_URL`, and
+/// `PROCESS_DEAD_LETTERS_URL`, `RETRY_DEAD_LETTERS_URL`, `DELIVER_DEAD_LETTERS_URL`. They are at `AWS_ENDPOINT_URL_SQS` or
+/// `AWS_ENDPOINT_URL`, if one of these is set.
 ///
 /// # Errors
-/// [`ConfigError`] if the region or the credentials are missing.
+/// [`ConfigError`] if the URL of one of them, the region or the credentials are missing.
 #[cfg(feature = "sqs")]
-pub fn queues() -> Result<SqsQueues, ConfigError> {
-    let queues = WorkQueue::ALL.iter().flat_map(|queue| [Queue::Work(*queue), Queue::DeadLetters(*queue)]);
-    let urls = queues.filter_map(|queue| Some((queue.clone(), config::optional(url_variable(&queue)?)?))).collect();
+pub fn queues(needed: &[Queue]) -> Result<SqsQueues, ConfigError> {
+    let with_url = |queue: &Queue| url_variable(queue).map(|name| Ok((queue.clone(), config::required(name)?)));
+    let urls = needed.iter().filter_map(with_url).collect::<Result<_, ConfigError>>()?;
     Ok(SqsQueues::new(sqs::connect(connection_at("AWS_ENDPOINT_URL_SQS")?), urls))
 }
 
@@ -136,14 +150,14 @@ pub struct Processing {
 
 #[cfg(all(feature = "dynamodb", feature = "sqs", feature = "eventbridge", feature = "webhook", feature = "http"))]
 impl Processing {
-    /// The adapters that the environment describes.
+    /// The adapters that the environment describes, with the queues that are sent to.
     ///
     /// # Errors
     /// [`ConfigError`] if a variable is missing or cannot be read.
-    pub fn from_environment() -> Result<Self, ConfigError> {
+    pub fn from_environment(queues: &[Queue]) -> Result<Self, ConfigError> {
         Ok(Self {
-            events: dynamo_events()?,
-            queues: queues()?,
+            events: dynamo_events_and_secrets()?,
+            queues: self::queues(queues)?,
             bus: event_bus()?,
             sender: webhooks()?,
             heads: crate::commands::append::KnownHeads::default(),

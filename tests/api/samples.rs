@@ -158,7 +158,7 @@ async fn counted(sample: &str) -> String {
     let counters = MemoryCounters::default();
     let event = LambdaEvent::new(serde_json::from_str(sample).unwrap(), Context::default());
     let ports = CountEventsPorts { counters: &counters, definitions: &MemoryEvents::default() };
-    let answer = count_events::handle(&ports, event).await.unwrap();
+    let answer = count_events::handle(&ports, None, event).await.unwrap();
     let mut lines = vec![format!("{answer:#}\n")];
     for scope in [CounterScope::All, CounterScope::Organization("org_1".parse().unwrap())] {
         let (tally, _) = counters.tally(&CounterKey { scope: scope.clone(), period: Period::Total }).await.unwrap();

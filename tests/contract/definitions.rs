@@ -141,6 +141,20 @@ async fn sealed_secrets_without_their_key_are_refused_by_the_settings_name() {
 }
 
 #[tokio::test]
+async fn a_process_that_has_no_business_with_secrets_reads_all_but_them_and_saves_nothing() {
+    let store = Store::open().await;
+    save_both(&store.another_process().sealing(Sealer::new(key(1), Vec::new()))).await;
+    let reader = store.another_process().without_secrets();
+    let definitions = reader.definitions(Freshness::Current).await.unwrap();
+    let (processor, subscription) = (definitions.processors().next().unwrap(), definitions.subscriptions().next().unwrap());
+    assert_eq!((processor.config.as_str(), subscription.secrets.len()), ("{}", 0));
+    let seen = Revision(definitions.revision);
+    assert!(matches!(reader.save_processor(processor, seen).await, Err(StoreError::Corrupt(_))));
+    assert!(matches!(reader.save_subscription(subscription, seen).await, Err(StoreError::Corrupt(_))));
+    assert_both_are_read(&store.another_process().sealing(Sealer::new(key(1), Vec::new()))).await;
+}
+
+#[tokio::test]
 async fn sealed_secrets_that_were_changed_or_moved_are_refused() {
     let store = Store::open().await;
     let sealing = || store.another_process().sealing(Sealer::new(key(1), Vec::new()));

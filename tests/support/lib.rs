@@ -121,7 +121,7 @@ impl Store {
             let event = batch.window_event(&window());
             let event = LambdaEvent::new(serde_json::from_value(event).expect("a stream event"), Context::default());
             let ports = CountEventsPorts { counters: &self.events, definitions: &self.events };
-            let answer = count_events::handle(&ports, event).await.expect("the batch is counted");
+            let answer = count_events::handle(&ports, None, event).await.expect("the batch is counted");
             assert_eq!(answer["batchItemFailures"], serde_json::json!([]), "all records are counted");
             if last.is_some() {
                 *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = last;

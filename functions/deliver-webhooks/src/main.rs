@@ -1,19 +1,24 @@
 //! Wires `deliver-webhooks` to DynamoDB, SQS, EventBridge and the network.
 
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use lambda_runtime::Error;
 use shared::adapters::system::{SystemClock, SystemRandom};
 use shared::commands::deliver_webhooks::DeliverWebhooksPorts;
 use shared::commands::send_webhook::SendWebhookPorts;
+use shared::domain::queue::{Queue, WorkQueue};
 use shared::http::webhook_body::webhook_body;
+use shared::lambda::Function;
 use shared::ports::event_bus::EventBus;
-use shared::telemetry::{self, LogFormat};
-use shared::{config, wiring};
-use tracing::Level;
+use shared::wiring;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::start(LogFormat::Json, config::parsed("LOG_LEVEL")?.unwrap_or(Level::WARN));
-    let (events, queues, bus, sender) = (wiring::dynamo_events()?, wiring::queues()?, wiring::event_bus()?, wiring::webhooks()?);
+    let function = Function::start("deliver-webhooks")?;
+    let (events, queues, bus, sender) = (
+        wiring::dynamo_events_and_secrets()?,
+        wiring::queues(&[Queue::Work(WorkQueue::Deliver)])?,
+        wiring::event_bus()?,
+        wiring::webhooks()?,
+    );
     let ports = &DeliverWebhooksPorts {
         log: &events,
         outcomes: &events,
@@ -28,5 +33,5 @@ async fn main() -> Result<(), Error> {
         alone_since: None,
     };
     events.warm_up().await;
-    run(service_fn(async |event: LambdaEvent<_>| deliver_webhooks::handle(ports, event).await)).await
+    function.serve_events(async |event| deliver_webhooks::handle(ports, event).await).await
 }

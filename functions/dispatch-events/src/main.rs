@@ -1,17 +1,21 @@
 //! Wires `dispatch-events` to DynamoDB, SQS and EventBridge.
 
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use lambda_runtime::Error;
 use shared::adapters::system::SystemClock;
 use shared::commands::dispatch_events::{DispatchEventsPorts, DispatchedStreams};
+use shared::domain::queue::{Queue, WorkQueue};
+use shared::lambda::Function;
 use shared::ports::event_bus::EventBus;
-use shared::telemetry::{self, LogFormat};
-use shared::{config, wiring};
-use tracing::Level;
+use shared::wiring;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::start(LogFormat::Json, config::parsed("LOG_LEVEL")?.unwrap_or(Level::WARN));
-    let (events, queues, bus) = (wiring::dynamo_events()?, wiring::queues()?, wiring::event_bus()?);
+    let function = Function::start("dispatch-events")?;
+    let (events, queues, bus) = (
+        wiring::dynamo_events()?,
+        wiring::queues(&[Queue::Work(WorkQueue::Process), Queue::Work(WorkQueue::Deliver)])?,
+        wiring::event_bus()?,
+    );
     let dispatched = DispatchedStreams::default();
     let ports = &DispatchEventsPorts {
         log: &events,
@@ -21,6 +25,6 @@ async fn main() -> Result<(), Error> {
         clock: &SystemClock,
         dispatched: &dispatched,
     };
-    events.warm_up().await;
-    run(service_fn(async |event: LambdaEvent<_>| dispatch_events::handle(ports, event).await)).await
+    tokio::join!(events.warm_up(), queues.warm_up());
+    function.serve_events(async |event| dispatch_events::handle(ports, event).await).await
 }

@@ -25,6 +25,7 @@ use shared::http::webhook_body::webhook_body;
 use shared::ports::event_bus::EventBus;
 use shared::ports::outcome_log::OutcomeLog;
 use shared::ports::queue::{QueueError, QueueReceiver};
+use shared::queries::measure_service::MeasureServicePorts;
 use shared::telemetry::Chain;
 
 use crate::app::App;
@@ -132,8 +133,8 @@ impl Background {
 
     /// The ports of `sweep`.
     #[must_use]
-    pub fn sweeping(&self) -> SweepPorts<'_> {
-        SweepPorts {
+    pub fn sweeping(&self) -> sweep::Ports<'_> {
+        let sweep = SweepPorts {
             events: &*self.app.events,
             definitions: &*self.app.definitions,
             deliveries: &*self.app.deliveries,
@@ -141,7 +142,9 @@ impl Background {
             queues: &self.queues,
             dead_queues: &self.queues,
             clock: &*self.app.clock,
-        }
+        };
+        let measure = MeasureServicePorts { events: &*self.app.events, counters: &*self.app.counters, clock: &*self.app.clock };
+        sweep::Ports { sweep, measure }
     }
 
     /// Hands records of the table's stream to `dispatch-events`, as Lambda writes them.
@@ -188,16 +191,7 @@ impl Background {
     /// # Errors
     /// [`SweepError`]: the next sweep goes on.
     pub async fn sweep(&self, reach: SweepReach) -> Result<Swept, SweepError> {
-        let ports = SweepPorts {
-            events: &*self.app.events,
-            definitions: &*self.app.definitions,
-            deliveries: &*self.app.deliveries,
-            dead_letters: &*self.app.dead_letters,
-            queues: &*self.app.queues,
-            dead_queues: &self.queues,
-            clock: &*self.app.clock,
-        };
-        sweep(&ports, reach).await
+        sweep(&SweepPorts { queues: &*self.app.queues, ..self.sweeping().sweep }, reach).await
     }
 }
 

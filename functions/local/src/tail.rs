@@ -134,7 +134,8 @@ impl<'a> Tail<'a> {
     async fn count(&self, batch: &StreamBatch) -> Result<(), BackgroundError> {
         let event = serde_json::from_value(batch.window_event(&window()))?;
         let ports = CountEventsPorts { counters: self.events, definitions: self.events };
-        let answer = count_events::handle(&ports, LambdaEvent::new(event, Context::default())).await.map_err(BackgroundError::Function)?;
+        let answer =
+            count_events::handle(&ports, None, LambdaEvent::new(event, Context::default())).await.map_err(BackgroundError::Function)?;
         let left = answer["batchItemFailures"].as_array().is_some_and(|failures| !failures.is_empty());
         if left { Err(BackgroundError::Left) } else { Ok(()) }
     }

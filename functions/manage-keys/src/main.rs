@@ -1,21 +1,17 @@
 //! Wires `manage-keys` to DynamoDB.
 
-use std::convert::Infallible;
-
-use lambda_http::{Error, Request, run, service_fn};
+use lambda_http::Error;
 use manage_keys::handle;
 use shared::adapters::system::{SystemClock, SystemRandom};
 use shared::commands::manage_keys::ManageKeysPorts;
-use shared::config;
-use shared::telemetry::{self, LogFormat};
+use shared::lambda::Function;
 use shared::wiring;
-use tracing::Level;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::start(LogFormat::Json, config::parsed("LOG_LEVEL")?.unwrap_or(Level::WARN));
+    let function = Function::start("manage-keys")?;
     let events = wiring::dynamo_events()?;
     let ports = &ManageKeysPorts { keys: &events, clock: &SystemClock, random: &SystemRandom };
     events.warm_up().await;
-    run(service_fn(async |request: Request| Ok::<_, Infallible>(handle(ports, request).await))).await
+    function.serve_requests(|request| handle(ports, request)).await
 }

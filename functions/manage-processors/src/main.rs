@@ -1,19 +1,16 @@
 //! Wires `manage-processors` to DynamoDB and the network.
 
-use std::convert::Infallible;
-
-use lambda_http::{Error, Request, run, service_fn};
+use lambda_http::Error;
 use manage_processors::handle;
 use shared::adapters::system::{SystemClock, SystemRandom, SystemTimer};
 use shared::commands::manage_processors::ManageProcessorsPorts;
-use shared::telemetry::{self, LogFormat};
-use shared::{config, wiring};
-use tracing::Level;
+use shared::lambda::Function;
+use shared::wiring;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::start(LogFormat::Json, config::parsed("LOG_LEVEL")?.unwrap_or(Level::WARN));
-    let (events, webhooks) = (wiring::dynamo_events()?, wiring::webhooks()?);
+    let function = Function::start("manage-processors")?;
+    let (events, webhooks) = (wiring::dynamo_events_and_secrets()?, wiring::webhooks()?);
     let ports = &ManageProcessorsPorts {
         definitions: &events,
         counters: &events,
@@ -24,5 +21,5 @@ async fn main() -> Result<(), Error> {
         random: &SystemRandom,
     };
     events.warm_up().await;
-    run(service_fn(async |request: Request| Ok::<_, Infallible>(handle(ports, request).await))).await
+    function.serve_requests(|request| handle(ports, request)).await
 }

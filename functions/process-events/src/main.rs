@@ -1,15 +1,15 @@
 //! Wires `process-events` to DynamoDB, SQS, EventBridge and the network.
 
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use shared::telemetry::{self, LogFormat};
-use shared::{config, wiring};
-use tracing::Level;
+use lambda_runtime::Error;
+use shared::domain::queue::{Queue, WorkQueue};
+use shared::lambda::Function;
+use shared::wiring;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::start(LogFormat::Json, config::parsed("LOG_LEVEL")?.unwrap_or(Level::WARN));
-    let adapters = wiring::Processing::from_environment()?;
+    let function = Function::start("process-events")?;
+    let adapters = wiring::Processing::from_environment(&[Queue::Work(WorkQueue::Process), Queue::Work(WorkQueue::Retry)])?;
     let ports = &adapters.ports();
     adapters.warm_up().await;
-    run(service_fn(async |event: LambdaEvent<_>| process_events::handle(ports, event).await)).await
+    function.serve_events(async |event| process_events::handle(ports, event).await).await
 }

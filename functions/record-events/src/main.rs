@@ -1,24 +1,20 @@
 //! Wires `record-events` to DynamoDB.
 
-use std::convert::Infallible;
-
-use lambda_http::{Error, Request, run, service_fn};
+use lambda_http::Error;
 use record_events::handle;
 use shared::adapters::system::{SystemClock, SystemRandom};
 use shared::commands::append::{AppendPorts, KnownHeads};
 use shared::commands::record_events::RecordEventsPorts;
-use shared::config;
-use shared::telemetry::{self, LogFormat};
+use shared::lambda::Function;
 use shared::wiring;
-use tracing::Level;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::start(LogFormat::Json, config::parsed("LOG_LEVEL")?.unwrap_or(Level::WARN));
+    let function = Function::start("record-events")?;
     let events = wiring::dynamo_events()?;
     let heads = KnownHeads::default();
     let append = AppendPorts { log: &events, random: &SystemRandom, heads: &heads };
     let ports = &RecordEventsPorts { append, clock: &SystemClock };
     events.warm_up().await;
-    run(service_fn(async |request: Request| Ok::<_, Infallible>(handle(ports, request).await))).await
+    function.serve_requests(|request| handle(ports, request)).await
 }

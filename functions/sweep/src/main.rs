@@ -1,17 +1,20 @@
 //! Wires `sweep` to DynamoDB and SQS.
 
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use lambda_runtime::Error;
 use shared::adapters::system::SystemClock;
 use shared::commands::sweep::SweepPorts;
-use shared::telemetry::{self, LogFormat};
-use shared::{config, wiring};
-use tracing::Level;
+use shared::domain::queue::{Queue, WorkQueue};
+use shared::lambda::Function;
+use shared::queries::measure_service::MeasureServicePorts;
+use shared::wiring;
+use sweep::{Ports, handle};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::start(LogFormat::Json, config::parsed("LOG_LEVEL")?.unwrap_or(Level::WARN));
-    let (events, queues) = (wiring::dynamo_events()?, wiring::queues()?);
-    let ports = &SweepPorts {
+    let function = Function::start("sweep")?;
+    let all: Vec<Queue> = WorkQueue::ALL.iter().flat_map(|queue| [Queue::Work(*queue), Queue::DeadLetters(*queue)]).collect();
+    let (events, queues) = (wiring::dynamo_events()?, wiring::queues(&all)?);
+    let sweep = SweepPorts {
         events: &events,
         definitions: &events,
         deliveries: &events,
@@ -20,5 +23,7 @@ async fn main() -> Result<(), Error> {
         dead_queues: &queues,
         clock: &SystemClock,
     };
-    run(service_fn(async |event: LambdaEvent<_>| sweep::handle(ports, event).await)).await
+    let ports = &Ports { sweep, measure: MeasureServicePorts { events: &events, counters: &events, clock: &SystemClock } };
+    events.warm_up().await;
+    function.serve_events(async |event| handle(ports, event).await).await
 }

@@ -1,6 +1,7 @@
 //! What all AWS clients share: where to connect and as whom; fast to start, quick to give up, quick
 //! to try again.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 pub use aws_credential_types::Credentials;
@@ -36,12 +37,16 @@ impl Connection {
 
     /// The HTTP client. It connects with its first call.
     pub(super) fn http_client(&self) -> SharedHttpClient {
-        if self.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http:")) {
-            aws_smithy_http_client::Builder::new().build_http()
+        // The clients of all services share one, because making one takes longest of all that a function does at its start.
+        static PLAIN: OnceLock<SharedHttpClient> = OnceLock::new();
+        static SECURE: OnceLock<SharedHttpClient> = OnceLock::new();
+        let client = if self.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http:")) {
+            PLAIN.get_or_init(|| aws_smithy_http_client::Builder::new().build_http())
         } else {
             // `ring` starts in a millisecond; the SDK's default takes up to a second on a small function.
-            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
-        }
+            SECURE.get_or_init(|| aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https())
+        };
+        client.clone()
     }
 
     /// How often a call is tried. The default waits up to a second before the first retry.

@@ -58,6 +58,24 @@ struct Key {
     cipher: LessSafeKey,
 }
 
+/// How a process treats the secrets of processors and subscriptions.
+#[derive(Default)]
+pub enum Secrets {
+    /// It stores and reads them as they are.
+    #[default]
+    Plain,
+    /// It seals them when it stores them, and opens them when it reads them.
+    Sealed(Sealer),
+    /// It has no business with them: what it reads has none, and it stores no definition.
+    Unread,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secrets(..)")
+    }
+}
+
 /// A sealed secret cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {

@@ -63,6 +63,15 @@ impl SqsQueues {
         Self { client, urls, found: Arc::default() }
     }
 
+    /// Opens a connection before the first message needs it: asks for an attribute of one of the queues.
+    pub async fn warm_up(&self) {
+        let Some(url) = self.urls.0.values().next() else { return };
+        let asked = self.client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::DelaySeconds).send().await;
+        if let Err(error) = asked {
+            tracing::warn!(error = %crate::telemetry::Chain(&error), "the queues were not reached at start");
+        }
+    }
+
     async fn url(&self, queue: &Queue) -> Result<String, QueueError> {
         if let Some(url) = self.urls.0.get(queue) {
             return Ok(url.clone());

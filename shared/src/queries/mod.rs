@@ -1,4 +1,5 @@
 //! One read per file: its ports and its error.
 
 pub mod check_access;
+pub mod measure_service;
 pub mod read_events;

@@ -15,7 +15,6 @@ use super::items::definitions::{self as written, Change};
 use super::items::{self, Item, number, text};
 use super::keys::{CONFIG_PK, PK, PROCESSOR_PREFIX, REVISION_SK, SK, subscription_sk};
 use super::scan::{Consistency, Direction};
-use crate::adapters::sealing::Sealer;
 use crate::adapters::system::SystemRandom;
 use crate::domain::definitions::Definitions;
 use crate::domain::identifiers::SubscriptionId;
@@ -105,28 +104,27 @@ impl DefinitionStore for DynamoEvents {
     }
 
     async fn save_processor(&self, processor: &Processor, seen: Revision) -> Result<bool, StoreError> {
-        let item = written::write_processor(processor, seen.0 + 1, self.sealer())?;
-        let saved = self.change_definitions(Change::Put(item), seen).await;
+        let item = written::write_processor(processor, seen.0 + 1, &self.secrets)?;
+        let saved = self.put_definition(item, seen).await;
         self.take_note(saved, seen, |definitions| definitions.with_processor(processor.clone()))
     }
 
     async fn save_subscription(&self, subscription: &Subscription, seen: Revision) -> Result<bool, StoreError> {
-        let item = written::write_subscription(subscription, seen.0 + 1, self.sealer())?;
-        let saved = self.change_definitions(Change::Put(item), seen).await;
+        let item = written::write_subscription(subscription, seen.0 + 1, &self.secrets)?;
+        let saved = self.put_definition(item, seen).await;
         self.take_note(saved, seen, |definitions| definitions.with_subscription(subscription.clone()))
     }
 
     async fn remove_subscription(&self, id: &SubscriptionId, seen: Revision) -> Result<bool, StoreError> {
-        let removed = self.change_definitions(Change::Remove(subscription_sk(id)), seen).await;
+        let sk = subscription_sk(id);
+        let delete = Delete::builder().table_name(&self.table).key(PK, text(CONFIG_PK)).key(SK, text(sk.clone())).build();
+        let delete = delete.map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let removed = self.change_definitions(TransactWriteItem::builder().delete(delete).build(), Change::Removed(&sk), seen).await;
         self.take_note(removed, seen, |definitions| definitions.without_subscription(id))
     }
 }
 
 impl DynamoEvents {
-    fn sealer(&self) -> Option<&Sealer> {
-        self.sealer.as_deref()
-    }
-
     async fn current_definitions(&self) -> Result<Arc<Definitions>, StoreError> {
         let mut as_of = Instant::now();
         let mut revision = self.definitions_revision().await?;
@@ -143,7 +141,7 @@ impl DynamoEvents {
             let items = self.between(CONFIG_PK, range, Direction::Forward, None, Consistency::Strong).await?;
             let after = items.last().map(revision_of).transpose()?.unwrap_or_default();
             if after == revision
-                && let Some(definitions) = written::read_definitions(&items, self.sealer())?
+                && let Some(definitions) = written::read_definitions(&items, &self.secrets)?
             {
                 return Ok(self.known.learn(definitions, as_of));
             }
@@ -157,26 +155,23 @@ impl DynamoEvents {
         Ok(row.as_ref().map(revision_of).transpose()?.unwrap_or_default())
     }
 
+    async fn put_definition(&self, item: Item, seen: Revision) -> Result<bool, StoreError> {
+        let sk = items::read_text(&item, SK)?.to_owned();
+        let put = Put::builder().table_name(&self.table).set_item(Some(item)).build();
+        let put = put.map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        self.change_definitions(TransactWriteItem::builder().put(put).build(), Change::Saved(&sk), seen).await
+    }
+
     /// Changes a definition and the revision of all, together, if the revision still is the one that was seen.
-    async fn change_definitions(&self, change: Change, seen: Revision) -> Result<bool, StoreError> {
+    async fn change_definitions(&self, definition: TransactWriteItem, change: Change<'_>, seen: Revision) -> Result<bool, StoreError> {
         let built = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Corrupt(error.to_string());
-        let row = Put::builder().table_name(&self.table).set_item(Some(written::write_revision(seen.0 + 1, &change)?));
+        let row = Put::builder().table_name(&self.table).set_item(Some(written::write_revision(seen.0 + 1, change)));
         let row = if seen == Revision::default() {
             row.condition_expression("attribute_not_exists(pk)")
         } else {
             row.condition_expression("rev = :rev").expression_attribute_values(":rev", number(seen.0))
         };
         let row = TransactWriteItem::builder().put(row.build().map_err(built)?).build();
-        let definition = match change {
-            Change::Put(item) => {
-                let put = Put::builder().table_name(&self.table).set_item(Some(item)).build().map_err(built)?;
-                TransactWriteItem::builder().put(put).build()
-            }
-            Change::Remove(sk) => {
-                let delete = Delete::builder().table_name(&self.table).key(PK, text(CONFIG_PK)).key(SK, text(sk));
-                TransactWriteItem::builder().delete(delete.build().map_err(built)?).build()
-            }
-        };
         // The token lets the client send the call twice: the second time is answered as the first was.
         let token = format!("{:016x}{:016x}", SystemRandom.number(), SystemRandom.number());
         let changed =

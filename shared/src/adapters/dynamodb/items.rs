@@ -19,7 +19,9 @@ use crate::domain::counters::{
 };
 use crate::domain::event::BodyDigest;
 use crate::domain::event_id::EventId;
-use crate::domain::identifiers::{OrganizationId, ProcessorId};
+#[cfg(feature = "stream")]
+use crate::domain::identifiers::OrganizationId;
+use crate::domain::identifiers::ProcessorId;
 use crate::domain::outcome::Outcome;
 use crate::domain::status::EventStatus;
 use crate::domain::stream_id::{StreamId, StreamKey};

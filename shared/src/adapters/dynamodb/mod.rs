@@ -26,7 +26,7 @@ pub use meter::{Meter, Usage};
 use std::sync::Arc;
 
 use self::definition_store::KnownDefinitions;
-use super::sealing::Sealer;
+use super::sealing::{Sealer, Secrets};
 
 /// The table, through a client. Every port is implemented on it.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub struct DynamoEvents {
     table: String,
     time_shards: TimeShards,
     most_examined: u64,
-    sealer: Option<Arc<Sealer>>,
+    secrets: Arc<Secrets>,
     known: Arc<KnownDefinitions>,
 }
 
@@ -46,13 +46,20 @@ impl DynamoEvents {
     /// The ports on the table of this name.
     #[must_use]
     pub fn new(client: aws_sdk_dynamodb::Client, table: String, time_shards: TimeShards) -> Self {
-        Self { client, table, time_shards, most_examined: Self::MOST_EXAMINED, sealer: None, known: Arc::default() }
+        Self { client, table, time_shards, most_examined: Self::MOST_EXAMINED, secrets: Arc::default(), known: Arc::default() }
     }
 
     /// The same, but the secrets of processors and subscriptions are sealed when they are saved, and opened when they are read.
     #[must_use]
     pub fn sealing(self, sealer: Sealer) -> Self {
-        Self { sealer: Some(Arc::new(sealer)), ..self }
+        Self { secrets: Arc::new(Secrets::Sealed(sealer)), ..self }
+    }
+
+    /// The same, for a process that has no business with secrets and so holds no key: processors are read without their `config`,
+    /// subscriptions without their secrets, and neither can be saved.
+    #[must_use]
+    pub fn without_secrets(self) -> Self {
+        Self { secrets: Arc::new(Secrets::Unread), ..self }
     }
 
     /// The same, but queries examine at most about so many events before they hand back a cursor.

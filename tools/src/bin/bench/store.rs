@@ -219,7 +219,7 @@ impl Store {
             let window = TumblingWindow { start: NOW, end: NOW, state: serde_json::Map::new(), stage: WindowStage::Running };
             let event = LambdaEvent::new(serde_json::from_value(batch.window_event(&window))?, Context::default());
             let ports = CountEventsPorts { counters: &self.metered, definitions: &self.metered };
-            let answer = count_events::handle(&ports, event).await.map_err(BenchError::Counting)?;
+            let answer = count_events::handle(&ports, None, event).await.map_err(BenchError::Counting)?;
             if answer["batchItemFailures"].as_array().is_none_or(|failures| !failures.is_empty()) {
                 return Err(BenchError::Uncounted);
             }

@@ -29,10 +29,11 @@ enum Layer {
     Config,
     Telemetry,
     Wiring,
+    Lambda,
 }
 
 impl Layer {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Domain,
         Self::Ports,
         Self::Commands,
@@ -43,6 +44,7 @@ impl Layer {
         Self::Config,
         Self::Telemetry,
         Self::Wiring,
+        Self::Lambda,
     ];
 
     fn name(self) -> &'static str {
@@ -57,6 +59,7 @@ impl Layer {
             Self::Config => "config",
             Self::Telemetry => "telemetry",
             Self::Wiring => "wiring",
+            Self::Lambda => "lambda",
         }
     }
 
@@ -73,6 +76,7 @@ impl Layer {
             // What stands in for a service is an adapter's other end.
             Self::Testing => &[Self::Domain, Self::Ports, Self::Adapters],
             Self::Wiring => &[Self::Domain, Self::Ports, Self::Commands, Self::Adapters, Self::Http, Self::Config],
+            Self::Lambda => &[Self::Ports, Self::Adapters, Self::Config, Self::Telemetry],
             Self::Domain | Self::Telemetry => &[],
         }
     }
@@ -89,7 +93,8 @@ impl Layer {
             | Self::Testing
             | Self::Config
             | Self::Telemetry
-            | Self::Wiring => &[],
+            | Self::Wiring
+            | Self::Lambda => &[],
         }
     }
 }

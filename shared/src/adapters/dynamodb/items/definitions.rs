@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{BODY, Item, REVISION, corrupt, number, read_number, read_text, text};
 use crate::adapters::dynamodb::keys;
-use crate::adapters::sealing::Sealer;
+use crate::adapters::sealing::Secrets;
 use crate::domain::definitions::Definitions;
 use crate::domain::json::JsonObject;
 use crate::domain::processor::Processor;
@@ -22,49 +22,47 @@ const REMOVED: &str = "gone";
 /// The most bytes of a definition. An item holds 400 KiB, and sealing and names take a little.
 const MOST_BYTES: usize = 350 * 1024;
 
-/// What a save does to a definition.
-#[derive(Debug)]
-pub(in crate::adapters::dynamodb) enum Change {
-    /// This item takes its place.
-    Put(Item),
-    /// The definition with this sort key is removed.
-    Remove(String),
+/// What a save does to the definition with a sort key.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::adapters::dynamodb) enum Change<'a> {
+    /// It is saved.
+    Saved(&'a str),
+    /// It is removed.
+    Removed(&'a str),
 }
 
 /// A processor's item. All of its `config` is kept as a secret.
-pub(in crate::adapters::dynamodb) fn write_processor(
-    processor: &Processor,
-    revision: u64,
-    sealer: Option<&Sealer>,
-) -> Result<Item, StoreError> {
+pub(in crate::adapters::dynamodb) fn write_processor(processor: &Processor, revision: u64, secrets: &Secrets) -> Result<Item, StoreError> {
     let mut open = processor.clone();
     let config = std::mem::take(&mut open.config);
-    write(keys::processor_sk(&processor.id), &open, config.as_str(), revision, sealer)
+    write(keys::processor_sk(&processor.id), &open, config.as_str(), revision, secrets)
 }
 
 /// A subscription's item.
 pub(in crate::adapters::dynamodb) fn write_subscription(
     subscription: &Subscription,
     revision: u64,
-    sealer: Option<&Sealer>,
+    secrets: &Secrets,
 ) -> Result<Item, StoreError> {
     let mut open = subscription.clone();
-    let secrets: Vec<SigningSecret> = std::mem::take(&mut open.secrets);
-    let secrets = serde_json::to_string(&secrets).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-    write(keys::subscription_sk(&subscription.id), &open, &secrets, revision, sealer)
+    let signing: Vec<SigningSecret> = std::mem::take(&mut open.secrets);
+    let signing = serde_json::to_string(&signing).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    write(keys::subscription_sk(&subscription.id), &open, &signing, revision, secrets)
 }
 
-fn write(sk: String, open: &impl serde::Serialize, secret: &str, revision: u64, sealer: Option<&Sealer>) -> Result<Item, StoreError> {
+fn write(sk: String, open: &impl serde::Serialize, secret: &str, revision: u64, secrets: &Secrets) -> Result<Item, StoreError> {
     let json = serde_json::to_string(open).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     if json.len() + secret.len() > MOST_BYTES {
         return Err(StoreError::Corrupt(format!("{sk} is larger than {MOST_BYTES} bytes")));
     }
-    let secret = match sealer {
-        Some(sealer) => {
+    let secret = match secrets {
+        Secrets::Sealed(sealer) => {
             let bytes = sealer.seal(&place(&sk), secret).map_err(|error| StoreError::Corrupt(format!("{SECRETS} of {sk}: {error}")))?;
             AttributeValue::B(Blob::new(bytes))
         }
-        None => text(secret),
+        Secrets::Plain => text(secret),
+        // What was read has lost its secrets: saving it would lose them for good.
+        Secrets::Unread => return Err(StoreError::Corrupt(format!("{sk} cannot be saved by a process that has no business with secrets"))),
     };
     Ok(Item::from([
         (keys::PK.to_owned(), text(keys::CONFIG_PK)),
@@ -80,31 +78,37 @@ fn place(sk: &str) -> String {
     format!("{}|{sk}", keys::CONFIG_PK)
 }
 
-fn read_secret(item: &Item, sealer: Option<&Sealer>) -> Result<String, StoreError> {
+/// The secret of an item; nothing for a process that has no business with it.
+fn read_secret(item: &Item, secrets: &Secrets) -> Result<Option<String>, StoreError> {
     let problem = |problem: &dyn std::fmt::Display| {
         let sk = read_text(item, keys::SK).unwrap_or("?");
         StoreError::Corrupt(format!("{SECRETS} of {} {sk}: {problem}", keys::CONFIG_PK))
     };
-    match (item.get(SECRETS), sealer) {
+    match (item.get(SECRETS), secrets) {
+        (_, Secrets::Unread) => Ok(None),
         // Also with a key: what was saved before there was one is sealed with its next save.
-        (Some(AttributeValue::S(plain)), _) => Ok(plain.clone()),
-        (Some(AttributeValue::B(bytes)), Some(sealer)) => {
-            sealer.open(&place(read_text(item, keys::SK)?), bytes.as_ref()).map_err(|error| problem(&error))
+        (Some(AttributeValue::S(plain)), Secrets::Plain | Secrets::Sealed(_)) => Ok(Some(plain.clone())),
+        (Some(AttributeValue::B(bytes)), Secrets::Sealed(sealer)) => {
+            sealer.open(&place(read_text(item, keys::SK)?), bytes.as_ref()).map(Some).map_err(|error| problem(&error))
         }
-        (Some(AttributeValue::B(_)), None) => Err(problem(&"it is sealed, and SECRETS_KEY is not set")),
-        (Some(_) | None, _) => Err(corrupt(item, SECRETS)),
+        (Some(AttributeValue::B(_)), Secrets::Plain) => Err(problem(&"it is sealed, and SECRETS_KEY is not set")),
+        (Some(_) | None, Secrets::Plain | Secrets::Sealed(_)) => Err(corrupt(item, SECRETS)),
     }
 }
 
-fn read_processor(item: &Item, sealer: Option<&Sealer>) -> Result<Processor, StoreError> {
+fn read_processor(item: &Item, secrets: &Secrets) -> Result<Processor, StoreError> {
     let mut processor: Processor = serde_json::from_str(read_text(item, BODY)?).map_err(|_| corrupt(item, BODY))?;
-    processor.config = JsonObject::parse(&read_secret(item, sealer)?).map_err(|_| corrupt(item, SECRETS))?;
+    if let Some(config) = read_secret(item, secrets)? {
+        processor.config = JsonObject::parse(&config).map_err(|_| corrupt(item, SECRETS))?;
+    }
     Ok(processor)
 }
 
-fn read_subscription(item: &Item, sealer: Option<&Sealer>) -> Result<Subscription, StoreError> {
+fn read_subscription(item: &Item, secrets: &Secrets) -> Result<Subscription, StoreError> {
     let mut subscription = read_open_subscription(item)?;
-    subscription.secrets = serde_json::from_str(&read_secret(item, sealer)?).map_err(|_| corrupt(item, SECRETS))?;
+    if let Some(signing) = read_secret(item, secrets)? {
+        subscription.secrets = serde_json::from_str(&signing).map_err(|_| corrupt(item, SECRETS))?;
+    }
     Ok(subscription)
 }
 
@@ -121,31 +125,31 @@ pub(in crate::adapters::dynamodb) fn is_subscription(item: &Item) -> bool {
 }
 
 /// The item that says which revision the definitions have, and by which change.
-pub(in crate::adapters::dynamodb) fn write_revision(revision: u64, change: &Change) -> Result<Item, StoreError> {
+pub(in crate::adapters::dynamodb) fn write_revision(revision: u64, change: Change<'_>) -> Item {
     let (sk, removed) = match change {
-        Change::Put(item) => (read_text(item, keys::SK)?, false),
-        Change::Remove(sk) => (sk.as_str(), true),
+        Change::Saved(sk) => (sk, false),
+        Change::Removed(sk) => (sk, true),
     };
-    Ok(Item::from([
+    Item::from([
         (keys::PK.to_owned(), text(keys::CONFIG_PK)),
         (keys::SK.to_owned(), text(keys::REVISION_SK)),
         (REVISION.to_owned(), number(revision)),
         (CHANGED.to_owned(), text(sk)),
         (REMOVED.to_owned(), AttributeValue::Bool(removed)),
-    ]))
+    ])
 }
 
 /// The definitions that these items are, and their revision; nothing if the items are not of one revision.
 ///
 /// A save changes a definition and the revision together, but a reader of several items may see one changed and the other not
 /// yet. Whoever saves has seen the revision before, so only the last change can be half seen.
-pub(in crate::adapters::dynamodb) fn read_definitions(items: &[Item], sealer: Option<&Sealer>) -> Result<Option<Definitions>, StoreError> {
+pub(in crate::adapters::dynamodb) fn read_definitions(items: &[Item], secrets: &Secrets) -> Result<Option<Definitions>, StoreError> {
     let (mut processors, mut subscriptions, mut revision) = (Vec::new(), Vec::new(), None);
     for item in items {
         match read_text(item, keys::SK)? {
             keys::REVISION_SK => revision = Some(item),
-            sk if sk.starts_with(keys::PROCESSOR_PREFIX) => processors.push(read_processor(item, sealer)?),
-            sk if sk.starts_with(keys::SUBSCRIPTION_PREFIX) => subscriptions.push(read_subscription(item, sealer)?),
+            sk if sk.starts_with(keys::PROCESSOR_PREFIX) => processors.push(read_processor(item, secrets)?),
+            sk if sk.starts_with(keys::SUBSCRIPTION_PREFIX) => subscriptions.push(read_subscription(item, secrets)?),
             _ => return Err(corrupt(item, keys::SK)),
         }
     }

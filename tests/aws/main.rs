@@ -1,0 +1,287 @@
+//! The scenarios, over HTTP, against a deployment of `template.yaml`: its functions, policies, queues, stream and API.
+//!
+//! `make test-aws` deploys and runs them. They are no part of `cargo test`, which has no deployment.
+
+#![cfg(test)]
+
+mod deployment;
+mod receiver;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::Method;
+use ring::hmac;
+use serde_json::{Value, json};
+use shared::adapters::system::SystemClock;
+use shared::config;
+use shared::ports::clock::Clock as _;
+
+use deployment::{Deployment, JWT_SECRET, eventually};
+use receiver::Receiver;
+
+const QUERY: &str = "/api/v1/events/query";
+const SUBSCRIPTIONS: &str = "/api/v1/events/subscriptions";
+const PROCESSORS: &str = "/api/v1/events/processors";
+const DEAD_LETTERS: &str = "/api/v1/events/dead-letters";
+const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
+fn order(stream: &str) -> Value {
+    json!({"event_type": "order.placed", "event_category": "order", "stream_id": stream, "data": {"order_id": "42", "total": 50.0}})
+}
+
+/// Scenarios 2 and 3.
+#[tokio::test]
+async fn an_order_is_found_by_its_id_in_its_stream_and_by_a_query_as_soon_as_it_is_answered() {
+    let deployment = Deployment::get();
+    let organization = Deployment::fresh("org");
+    let client = deployment.client_of(&organization).await;
+    let created = client.create(&order("order:42")).await;
+    let id = created["event_id"].as_str().unwrap();
+    assert_eq!(json!([created["organization_id"], created["stream_version"]]), json!([organization, 1]));
+    assert_eq!(client.get(&format!("/api/v1/events/{id}")).await.ok()["event_id"], id);
+    assert_eq!(client.get("/api/v1/events/stream/order:42").await.ok()["events"][0]["event_id"], id);
+    // A name with a slash takes more than one part of the path.
+    client.create(&order("order:a/b")).await;
+    assert_eq!(client.get("/api/v1/events/stream/order:a/b").await.ok()["version"], 1);
+    let found = client.post(QUERY, &json!({"event_type": "order.placed", "data": {"total": 50.0}})).await.ok();
+    assert_eq!(found["events"].as_array().unwrap().len(), 2);
+}
+
+/// BR-EVT-008.
+#[tokio::test]
+async fn a_batch_is_stored_whole_or_not_at_all() {
+    let client = Deployment::get().client_of(&Deployment::fresh("org")).await;
+    let refused = client.post("/api/v1/events/batch", &json!([order("order:1"), {"event_type": ""}])).await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert_eq!(client.get("/api/v1/events/stream/order:1").await.ok()["version"], 0);
+    let streams = ["order:1", "order:2", "order:1"].map(order);
+    let stored = client.post("/api/v1/events/batch", &json!(streams)).await.ok();
+    let versions: Vec<_> = stored.as_array().unwrap().iter().map(|event| event["stream_version"].as_u64().unwrap()).collect();
+    assert_eq!(versions, [1, 1, 2]);
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_is_carried_out_once() {
+    let client = Deployment::get().client_of(&Deployment::fresh("org")).await;
+    let key = [("idempotency-key", "checkout-42")];
+    let first = client.send(Method::POST, "/api/v1/events/create", Some(&order("order:7")), &key).await;
+    let again = client.send(Method::POST, "/api/v1/events/create", Some(&order("order:7")), &key).await;
+    assert_eq!((first.ok(), again.headers["idempotency-replayed"].to_str().unwrap()), (again.ok(), "true"));
+    assert_eq!(client.get("/api/v1/events/stream/order:7").await.ok()["version"], 1);
+    let mut stale = order("order:7");
+    stale["expected_version"] = json!(0);
+    assert_eq!(client.post("/api/v1/events/create", &stale).await.status, 409);
+}
+
+/// Scenario 7, and BR-PRC-005, BR-PRC-006.
+#[tokio::test]
+async fn an_event_goes_through_the_stream_and_the_queue_to_its_processors_and_has_an_outcome() {
+    let client = Deployment::get().client_of(&Deployment::fresh("org")).await;
+    let receiver = Receiver::start();
+    let derive = json!({"processor_name": "flag", "processor_type": "transform", "priority": 9, "filters": {"event_type": "order.placed"},
+        "config": {"event_type": "order.flagged", "pick": ["order_id"]}});
+    let send = json!({"processor_name": "crm", "processor_type": "webhook", "filters": {"event_type": "order.placed"},
+        "config": {"url": receiver.url(), "secret": SECRET, "max_retries": 3, "backoff_seconds": [1]}});
+    for processor in [&derive, &send] {
+        client.post(PROCESSORS, processor).await.ok();
+    }
+    receiver.answers(&[503]);
+    let created = client.create(&order("order:42")).await;
+    assert_eq!(created["status"], "pending");
+    let path = format!("/api/v1/events/{}", created["event_id"].as_str().unwrap());
+    client.until(&path, |event| event["status"] == "processed").await;
+    let results = client.get(&format!("{path}/results")).await.ok();
+    let results: Vec<_> = results["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| (result["processor_name"].as_str().unwrap(), result["status"].as_str().unwrap()))
+        .collect();
+    assert_eq!(results, [("flag", "success"), ("crm", "retry"), ("crm", "success")]);
+    let stream = client.get("/api/v1/events/stream/order:42").await.ok();
+    assert_eq!(json!([stream["version"], stream["events"][1]["event_type"]]), json!([2, "order.flagged"]));
+    assert!(receiver.received().iter().all(|request| request.is_signed_with(SECRET)));
+    let shown = client.get(PROCESSORS).await;
+    assert!(!shown.text.contains(SECRET), "{shown:?}");
+}
+
+/// Scenario 5, and BR-SUB-006.
+#[tokio::test]
+async fn a_subscriber_gets_events_signed_and_in_the_order_of_their_stream() {
+    let client = Deployment::get().client_of(&Deployment::fresh("org")).await;
+    let receiver = Receiver::start();
+    let subscription = json!({"subscriber_name": "shop", "event_types": ["order.*"], "callback_url": receiver.url(), "webhook_secret": SECRET, "ordering": "stream"});
+    client.post(SUBSCRIPTIONS, &subscription).await.ok();
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(client.create(&order("order:42")).await["event_id"].clone());
+    }
+    client.create(&json!({"event_type": "user.created", "stream_id": "user:1"})).await;
+    let received = eventually(
+        "deliveries",
+        async || Some(receiver.received()).filter(|received| received.len() >= 5),
+        async || format!("{:?}", receiver.received()),
+    )
+    .await;
+    let mut got: Vec<Value> = received.iter().map(|request| request.json()["data"]["event_id"].clone()).collect();
+    got.dedup();
+    assert_eq!(got, ids);
+    for request in &received {
+        assert!(request.is_signed_with(SECRET), "{request:?}");
+        assert!(!request.is_signed_with("whsec_b25lIG9mIG91ciBvd24gc2VjcmV0cyE="));
+    }
+}
+
+/// BR-SUB-004.
+#[tokio::test]
+async fn a_delivery_that_fails_for_good_is_a_dead_letter_and_is_redriven() {
+    let client = Deployment::get().client_of(&Deployment::fresh("org")).await;
+    let receiver = Receiver::start();
+    receiver.answers(&[503, 500]);
+    let subscription = json!({"subscriber_name": "shop", "event_types": ["*"], "callback_url": receiver.url(), "webhook_secret": SECRET,
+        "retry_policy": {"max_retries": 1, "backoff_seconds": [1]}});
+    let subscription = client.post(SUBSCRIPTIONS, &subscription).await.ok();
+    let created = client.create(&order("order:42")).await;
+    let letters = client.until(DEAD_LETTERS, |letters| letters["dead_letters"].as_array().is_some_and(|letters| !letters.is_empty())).await;
+    let letter = &letters["dead_letters"][0];
+    assert_eq!(
+        json!([letter["event_id"], letter["subscription_id"], letter["queue"]]),
+        json!([created["event_id"], subscription["subscription_id"], "deliver"])
+    );
+    client.post(&format!("{DEAD_LETTERS}/redrive"), &json!({"subscription_id": subscription["subscription_id"]})).await.ok();
+    eventually(
+        "the third attempt",
+        async || Some(receiver.received()).filter(|received| received.len() == 3),
+        async || format!("{:?}", receiver.received()),
+    )
+    .await;
+    client.until(DEAD_LETTERS, |letters| letters["dead_letters"] == json!([])).await;
+    let deliveries = client.get(&format!("{SUBSCRIPTIONS}/{}/deliveries", subscription["subscription_id"].as_str().unwrap())).await.ok();
+    assert_eq!(deliveries["deliveries"][0]["event_id"], created["event_id"]);
+}
+
+/// Scenario 8.
+#[tokio::test]
+async fn statistics_count_every_event_once() {
+    let client = Deployment::get().client_of(&Deployment::fresh("org")).await;
+    client.post("/api/v1/events/batch", &json!(["order:1", "order:1", "order:2"].map(order))).await.ok();
+    client.create(&json!({"event_type": "user.created", "event_category": "user_lifecycle", "user_id": "u1"})).await;
+    let statistics = client.until("/api/v1/events/statistics", |statistics| statistics["total_events"] == 4).await;
+    assert_eq!(statistics["events_by_type"], json!({"order.placed": 3, "user.created": 1}));
+    assert_eq!(json!([statistics["processed_events"], statistics["pending_events"], statistics["events_today"]]), json!([4, 0, 4]));
+    let found = client.post(QUERY, &json!({"event_type": "order.placed", "limit": 1})).await.ok();
+    assert_eq!(json!([found["total"], found["has_more"]]), json!([3, true]));
+}
+
+#[tokio::test]
+async fn every_domain_event_is_in_the_queue_for_others() {
+    let deployment = Deployment::get();
+    let created = deployment.admin().create(&order(&Deployment::fresh("order:domain"))).await;
+    let (queues, url) = (deployment.queues(), deployment.queue_url("domain-events").await);
+    let found = eventually(
+        "event.stored",
+        async || {
+            let answer = queues.receive_message().queue_url(&url).max_number_of_messages(10).wait_time_seconds(1).send().await.unwrap();
+            for message in answer.messages.unwrap_or_default() {
+                let entry: Value = serde_json::from_str(&message.body.unwrap()).unwrap();
+                queues.delete_message().queue_url(&url).receipt_handle(message.receipt_handle.unwrap()).send().await.unwrap();
+                if entry["detail-type"] == "event.stored" && entry["detail"]["data"]["event_id"] == created["event_id"] {
+                    return Some(entry);
+                }
+            }
+            None
+        },
+        async || "other events".to_owned(),
+    )
+    .await;
+    assert_eq!(json!([found["source"], found["detail"]["data"]["event_type"]]), json!(["event_service", "order.placed"]));
+}
+
+#[tokio::test]
+async fn what_lies_in_a_dead_letter_queue_is_parked_by_the_sweep_and_can_be_forgotten() {
+    let (deployment, mark) = (Deployment::get(), Deployment::fresh("nonsense"));
+    let url = deployment.queue_url("retry-dead-letters").await;
+    deployment.queues().send_message().queue_url(&url).message_body(&mark).send().await.unwrap();
+    let admin = deployment.admin();
+    let letters = admin
+        .until(&format!("{DEAD_LETTERS}?queue=retry"), |letters| {
+            letters["dead_letters"].as_array().is_some_and(|letters| !letters.is_empty())
+        })
+        .await;
+    for letter in letters["dead_letters"].as_array().unwrap() {
+        admin.delete(&format!("{DEAD_LETTERS}/{}", letter["dead_letter_id"].as_str().unwrap())).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn a_route_is_open_to_whom_it_should_be_and_to_nobody_else() {
+    let deployment = Deployment::get();
+    let reader = json!({"name": "reader", "scopes": ["events:read"]});
+    let reader = deployment.admin().post("/api/v1/keys", &reader).await.ok();
+    let reader = deployment.presenting("x-api-key", reader["api_key"].as_str().unwrap());
+    let event = order(&Deployment::fresh("order:access"));
+    for (client, expected) in
+        [(deployment.anybody(), 401), (deployment.presenting("x-api-key", "evk_0"), 401), (reader.clone(), 403), (deployment.admin(), 200)]
+    {
+        let answer = client.post("/api/v1/events/create", &event).await;
+        assert_eq!(answer.status, expected, "{answer:?}");
+        assert!(expected == 200 || answer.json()["detail"].is_string(), "{answer:?}");
+    }
+    for path in ["/health", "/api/v1/events/health", "/docs", "/openapi.json"] {
+        assert_eq!(deployment.anybody().get(path).await.status, 200, "{path}");
+    }
+    assert_eq!(deployment.anybody().get("/health").await.json()["status"], "healthy");
+    // A key is made, used, and revoked.
+    let own = deployment.admin().post("/api/v1/keys", &json!({"name": "own", "scopes": ["events:read"]})).await.ok();
+    let client = deployment.presenting("authorization", &format!("Bearer {}", own["api_key"].as_str().unwrap()));
+    client.post(QUERY, &json!({"limit": 1})).await.ok();
+    deployment.admin().delete(&format!("/api/v1/keys/{}", own["key_id"].as_str().unwrap())).await.ok();
+    eventually(
+        "the key is revoked",
+        async || (client.post(QUERY, &json!({"limit": 1})).await.status == 401).then_some(()),
+        async || "it works".to_owned(),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_organization_sees_nothing_of_another_through_any_route() {
+    let deployment = Deployment::get();
+    let (own, other) = (deployment.client_of(&Deployment::fresh("own")).await, deployment.client_of(&Deployment::fresh("other")).await);
+    let created = own.create(&order("order:42")).await;
+    let id = created["event_id"].as_str().unwrap();
+    assert_eq!(other.get(&format!("/api/v1/events/{id}")).await.status, 404);
+    assert_eq!(other.get(&format!("/api/v1/events/{id}/results")).await.status, 404);
+    assert_eq!(other.get("/api/v1/events/stream/order:42").await.ok()["version"], 0);
+    assert_eq!(other.post(QUERY, &json!({})).await.ok()["events"], json!([]));
+    assert_eq!(other.get("/api/v1/events/statistics").await.ok()["total_events"], 0);
+    let subscription = own.post(SUBSCRIPTIONS, &json!({"event_types": ["*"], "subscriber_name": "own"})).await.ok();
+    assert_eq!(other.get(SUBSCRIPTIONS).await.ok(), json!([]));
+    assert_eq!(other.delete(&format!("{SUBSCRIPTIONS}/{}", subscription["subscription_id"].as_str().unwrap())).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_token_of_the_platform_is_taken_and_a_forged_one_is_not() {
+    let deployment = Deployment::get();
+    let secret = config::required(JWT_SECRET).unwrap();
+    let token = |secret: &str| {
+        let claims = json!({"iss": "isA_user", "sub": "user_1", "scope": "service", "exp": SystemClock.now().millis() / 1000 + 600});
+        let [header, claims] = [json!({"alg": "HS256", "typ": "JWT"}), claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), format!("{header}.{claims}").as_bytes());
+        format!("Bearer {header}.{claims}.{}", URL_SAFE_NO_PAD.encode(signature))
+    };
+    let statuses = async |token: String| deployment.presenting("authorization", &token).post(QUERY, &json!({"limit": 1})).await.status;
+    assert_eq!(statuses(token(&secret)).await, 200);
+    assert_eq!(statuses(token("another secret, of thirty-two by")).await, 401);
+}
+
+#[tokio::test]
+async fn what_no_route_takes_is_answered_with_a_reason() {
+    let admin = Deployment::get().admin();
+    let unknown = admin.get("/api/v1/nothing").await;
+    assert_eq!((unknown.status, unknown.json()["detail"].is_string()), (404, true), "{unknown:?}");
+    let wrong = admin.get("/api/v1/events/create").await;
+    assert_eq!(wrong.status, 404, "a path such as /events/ID: {wrong:?}");
+    let wrong = admin.delete("/api/v1/events/query").await;
+    assert_eq!((wrong.status, wrong.headers["allow"].to_str().unwrap().contains("POST")), (405, true), "{wrong:?}");
+}

@@ -7,12 +7,14 @@
     stack.py name ENV                       prints the stack's name
     stack.py outputs NAME [OUTPUT]          prints the stack's outputs, or one of them
     stack.py logs NAME                      prints what the stack's functions have logged
+    stack.py complete-policies NAME         allows what an emulator asks for where AWS asks for nothing more
     stack.py delete-table NAME              deletes the table that a stack has left behind
 
 Runs with the Python of .tools/aws, which has boto3.
 """
 import base64
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -112,6 +114,23 @@ def logs(name):
                     print(f"{group['logGroupName'].rsplit('/', 1)[-1]}: {event['message'].rstrip()}")
 
 
+def complete_policies(name):
+    """ministack wants sqs:SendMessageBatch allowed, which AWS does not know: there, sqs:SendMessage is for both."""
+    import boto3
+    iam = boto3.client("iam")
+    for page in cloudformation().get_paginator("list_stack_resources").paginate(StackName=name):
+        for resource in page["StackResourceSummaries"]:
+            if resource["ResourceType"] != "AWS::IAM::Role":
+                continue
+            role = resource["PhysicalResourceId"]
+            for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+                document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+                for statement in document["Statement"]:
+                    if "sqs:SendMessage" in statement["Action"]:
+                        statement["Action"].append("sqs:SendMessageBatch")
+                iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
+
+
 def delete_table(name):
     import boto3
     dynamodb = boto3.client("dynamodb")
@@ -127,6 +146,7 @@ COMMANDS = {
     "name": lambda env: print(settings(env)["stack_name"]),
     "outputs": outputs,
     "logs": logs,
+    "complete-policies": complete_policies,
     "delete-table": delete_table,
 }
 

@@ -83,13 +83,12 @@ impl Function {
         let invocation = self.invocations.begin(&context.request_id);
         let left = context.deadline.saturating_sub(u64::try_from(SystemClock.now().millis()).unwrap_or_default());
         let mut work = std::pin::pin!(work);
-        match tokio::time::timeout(Duration::from_millis(left).saturating_sub(LAST_MOMENT), &mut work).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                tracing::error!("the time of this invocation is nearly used up");
-                invocation.write();
-                work.await
-            }
+        let in_time = Duration::from_millis(left).saturating_sub(LAST_MOMENT);
+        if let Ok(answer) = tokio::time::timeout(in_time, &mut work).await {
+            return answer;
         }
+        tracing::error!("the time of this invocation is nearly used up");
+        invocation.write();
+        work.await
     }
 }

@@ -179,12 +179,12 @@ impl Gatherer {
         ]);
         let mut sets = Vec::new();
         if gathered.problems > 0 {
-            sets.push(metrics(&["Service", "Function"], vec![json!({"Name": PROBLEMS, "Unit": "Count"})]));
+            sets.push(metrics(&["Service", "Function"], &[json!({"Name": PROBLEMS, "Unit": "Count"})]));
             line.insert(PROBLEMS.to_owned(), gathered.problems.into());
         }
         if !gathered.metrics.is_empty() {
-            let named = gathered.metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit}));
-            sets.push(metrics(&["Service"], named.collect()));
+            let named: Vec<Value> = gathered.metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
+            sets.push(metrics(&["Service"], &named));
             line.extend(gathered.metrics.iter().map(|(name, _, value)| (name.clone(), json!(value))));
         }
         if !sets.is_empty() {
@@ -200,7 +200,7 @@ impl Gatherer {
     }
 }
 
-fn metrics(dimensions: &[&str], metrics: Vec<Value>) -> Value {
+fn metrics(dimensions: &[&str], metrics: &[Value]) -> Value {
     json!({"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics})
 }
 

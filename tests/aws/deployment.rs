@@ -103,7 +103,7 @@ impl Deployment {
     }
 
     /// The queues of the deployment.
-    pub(super) fn queues(&self) -> aws_sdk_sqs::Client {
+    pub(super) fn queues() -> aws_sdk_sqs::Client {
         let credentials = Credentials::new(
             required("AWS_ACCESS_KEY_ID"),
             required("AWS_SECRET_ACCESS_KEY"),
@@ -115,9 +115,9 @@ impl Deployment {
     }
 
     /// The URL of one of its queues.
-    pub(super) async fn queue_url(&self, name: &str) -> String {
+    pub(super) async fn queue_url(name: &str) -> String {
         let name = format!("{}-{name}", required("STACK_NAME"));
-        self.queues().get_queue_url().queue_name(name).send().await.unwrap().queue_url.unwrap()
+        Self::queues().get_queue_url().queue_name(name).send().await.unwrap().queue_url.unwrap()
     }
 }
 

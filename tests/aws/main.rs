@@ -87,8 +87,9 @@ async fn an_event_goes_through_the_stream_and_the_queue_to_its_processors_and_ha
     }
     receiver.answers(&[503]);
     let created = client.create(&order("order:42")).await;
-    assert_eq!(created["status"], "pending");
     let path = format!("/api/v1/events/{}", created["event_id"].as_str().unwrap());
+    // A reader may not know yet, for two seconds, that there are processors: then an event looks as if there were nothing to do.
+    client.until(&format!("{path}/results"), |results| results["results"].as_array().is_some_and(|results| results.len() == 3)).await;
     client.until(&path, |event| event["status"] == "processed").await;
     let results = client.get(&format!("{path}/results")).await.ok();
     let results: Vec<_> = results["results"]
@@ -117,16 +118,16 @@ async fn a_subscriber_gets_events_signed_and_in_the_order_of_their_stream() {
         ids.push(client.create(&order("order:42")).await["event_id"].clone());
     }
     client.create(&json!({"event_type": "user.created", "stream_id": "user:1"})).await;
-    let received = eventually(
+    let requests = eventually(
         "deliveries",
         async || Some(receiver.received()).filter(|received| received.len() >= 5),
         async || format!("{:?}", receiver.received()),
     )
     .await;
-    let mut got: Vec<Value> = received.iter().map(|request| request.json()["data"]["event_id"].clone()).collect();
+    let mut got: Vec<Value> = requests.iter().map(|request| request.json()["data"]["event_id"].clone()).collect();
     got.dedup();
     assert_eq!(got, ids);
-    for request in &received {
+    for request in &requests {
         assert!(request.is_signed_with(SECRET), "{request:?}");
         assert!(!request.is_signed_with("whsec_b25lIG9mIG91ciBvd24gc2VjcmV0cyE="));
     }
@@ -177,7 +178,7 @@ async fn statistics_count_every_event_once() {
 async fn every_domain_event_is_in_the_queue_for_others() {
     let deployment = Deployment::get();
     let created = deployment.admin().create(&order(&Deployment::fresh("order:domain"))).await;
-    let (queues, url) = (deployment.queues(), deployment.queue_url("domain-events").await);
+    let (queues, url) = (Deployment::queues(), Deployment::queue_url("domain-events").await);
     let found = eventually(
         "event.stored",
         async || {
@@ -200,8 +201,8 @@ async fn every_domain_event_is_in_the_queue_for_others() {
 #[tokio::test]
 async fn what_lies_in_a_dead_letter_queue_is_parked_by_the_sweep_and_can_be_forgotten() {
     let (deployment, mark) = (Deployment::get(), Deployment::fresh("nonsense"));
-    let url = deployment.queue_url("retry-dead-letters").await;
-    deployment.queues().send_message().queue_url(&url).message_body(&mark).send().await.unwrap();
+    let url = Deployment::queue_url("retry-dead-letters").await;
+    Deployment::queues().send_message().queue_url(&url).message_body(&mark).send().await.unwrap();
     let admin = deployment.admin();
     let letters = admin
         .until(&format!("{DEAD_LETTERS}?queue=retry"), |letters| {
@@ -280,8 +281,6 @@ async fn what_no_route_takes_is_answered_with_a_reason() {
     let admin = Deployment::get().admin();
     let unknown = admin.get("/api/v1/nothing").await;
     assert_eq!((unknown.status, unknown.json()["detail"].is_string()), (404, true), "{unknown:?}");
-    let wrong = admin.get("/api/v1/events/create").await;
-    assert_eq!(wrong.status, 404, "a path such as /events/ID: {wrong:?}");
     let wrong = admin.delete("/api/v1/events/query").await;
     assert_eq!((wrong.status, wrong.headers["allow"].to_str().unwrap().contains("POST")), (405, true), "{wrong:?}");
 }

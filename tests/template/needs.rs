@@ -122,18 +122,18 @@ impl Needs {
         }
     }
 
-    fn main(&self, function: &str) -> Main {
+    fn main_of(function: &str) -> Main {
         let code = Code::read(&[&format!("functions/{function}/src/main.rs")]);
         let names: BTreeSet<_> = code.functions.iter().flat_map(|function| function.body.names.clone()).collect();
         let all = ["Process", "Retry", "Deliver"];
-        let named: Vec<&str> = if names.contains(&vec!["WorkQueue".to_owned(), "ALL".to_owned()]) {
+        let queues: Vec<&str> = if names.contains(&vec!["WorkQueue".to_owned(), "ALL".to_owned()]) {
             all.to_vec()
         } else {
             all.into_iter().filter(|queue| names.contains(&vec!["WorkQueue".to_owned(), (*queue).to_owned()])).collect()
         };
         let is = |kind: &str| names.contains(&vec!["Queue".to_owned(), kind.to_owned()]);
-        let work = named.iter().filter(|_| is("Work")).map(|queue| format!("{queue}Queue"));
-        let dead = named.iter().filter(|_| is("DeadLetters")).map(|queue| format!("{queue}DeadLetters"));
+        let work = queues.iter().filter(|_| is("Work")).map(|queue| format!("{queue}Queue"));
+        let dead = queues.iter().filter(|_| is("DeadLetters")).map(|queue| format!("{queue}DeadLetters"));
         let queues = work.chain(dead).collect();
         Main { code, queues }
     }
@@ -163,7 +163,7 @@ impl Needs {
 
     /// What a function's policy must allow, and nothing else. `hears` is what its event source is: a queue, or the table's stream.
     pub(crate) fn allowed(&self, function: &str, hears: Option<&str>) -> Allowed {
-        let main = self.main(function);
+        let main = Self::main_of(function);
         let (called, bodies) = self.called(function);
         let mut actions = Actions::default();
         for (port, method) in &called {
@@ -228,7 +228,7 @@ impl Needs {
 
     /// The environment variables that a function reads.
     pub(crate) fn variables(&self, function: &str) -> BTreeSet<String> {
-        let main = self.main(function);
+        let main = Self::main_of(function);
         let mut all = Code::read(&["shared/src/wiring.rs", "shared/src/lambda.rs", &format!("functions/{function}/src")]);
         all.functions.retain(|function| function.name != "handle");
         let from = all.functions.iter().filter(|function| function.name == "main").map(|function| &function.body).collect();

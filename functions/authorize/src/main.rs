@@ -17,5 +17,6 @@ async fn main() -> Result<(), Error> {
     let ports = &CheckAccessPorts { keys: &events, tokens, clock: &SystemClock, cache: &cache };
     events.warm_up().await;
     let answer = async |event: LambdaEvent<_>| Ok::<_, Error>(handle(ports, event.payload).await);
-    function.serve_events(answer).await
+    // Boxed: with the tokens that it checks it is large.
+    Box::pin(function.serve_events(answer)).await
 }

@@ -65,7 +65,7 @@ pub enum Secrets {
     #[default]
     Plain,
     /// It seals them when it stores them, and opens them when it reads them.
-    Sealed(Sealer),
+    Sealed(Box<Sealer>),
     /// It has no business with them: what it reads has none, and it stores no definition.
     Unread,
 }

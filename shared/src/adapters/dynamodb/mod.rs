@@ -52,7 +52,7 @@ impl DynamoEvents {
     /// The same, but the secrets of processors and subscriptions are sealed when they are saved, and opened when they are read.
     #[must_use]
     pub fn sealing(self, sealer: Sealer) -> Self {
-        Self { secrets: Arc::new(Secrets::Sealed(sealer)), ..self }
+        Self { secrets: Arc::new(Secrets::Sealed(Box::new(sealer))), ..self }
     }
 
     /// The same, for a process that has no business with secrets and so holds no key: processors are read without their `config`,

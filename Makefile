@@ -4,6 +4,10 @@
 ARGS ?=
 # Events to make: make seed EVENTS=100000
 EVENTS ?=
+# Which deployment, of those in samconfig.toml; parameters of template.yaml; and one function
+ENV ?= dev
+PARAMS ?=
+FUNCTION ?=
 # A bench of a minute instead of the full one: make bench SMALL=1
 SMALL ?=
 
@@ -11,7 +15,7 @@ SMALL ?=
 LOCAL := $(or $(CARGO_TARGET_DIR),target)/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench seed demo-webhooks rules fmt openapi audit clean-data
+.PHONY: help run test test-aws check bench seed demo-webhooks rules fmt openapi audit clean-data deploy logs destroy
 
 help: # (not listed)
 	@scripts/help Makefile
@@ -25,8 +29,11 @@ test: ## Run every test, doc tests included; ARGS go to `cargo test`, e.g. ARGS=
 	@scripts/setup
 	@scripts/test $(ARGS)
 
+test-aws: ## Deploy template.yaml to an emulator and run the scenarios there; AWS_ENDPOINT_URL=… or =account for another place
+	@scripts/test-aws $(ARGS)
+
 check: ## Run what CI checks besides the tests; ARGS name single steps, e.g. ARGS="format clippy"
-	@scripts/setup cargo-deny
+	@scripts/setup cargo-deny aws targets
 	@scripts/check $(ARGS)
 
 bench: ## Measure the service on this machine; SMALL=1 for a short run, ARGS go to it
@@ -59,6 +66,18 @@ openapi: ## Write docs/openapi.json anew from the routes
 audit: ## Look for known vulnerabilities in the dependencies (needs the network)
 	@scripts/setup cargo-deny
 	@scripts/deny advisories $(ARGS)
+
+deploy: ## Build the functions and deploy them to AWS; ENV=dev or prod, PARAMS="Name=value …"
+	@scripts/setup aws targets
+	@scripts/deploy $(ENV) $(PARAMS)
+
+logs: ## Follow the logs of a deployment; ENV=dev, FUNCTION=record-events for one function
+	@scripts/setup aws
+	@scripts/logs $(ENV) $(FUNCTION)
+
+destroy: ## Delete a deployment, but not its table; refuses prod
+	@scripts/setup aws
+	@scripts/destroy $(ENV)
 
 clean-data: ## Delete the local store, .data/
 	rm -rf .data

@@ -4,6 +4,7 @@
     stack.py template FOLDER ARCHITECTURE   writes FOLDER/template.yaml, whose functions are the built zips
     stack.py parameters ENV [NAME=VALUE...] prints the parameters of a deployment, one on each line; at the first
                                             one, with new keys, the first API key in .tools/ENV-key
+    stack.py architecture ENV [NAME=VALUE...] prints what its functions must be built for
     stack.py name ENV                       prints the stack's name
     stack.py outputs NAME [OUTPUT]          prints the stack's outputs, or one of them
     stack.py logs NAME                      prints what the stack's functions have logged
@@ -45,7 +46,9 @@ def cloudformation():
 def stack(name):
     import botocore.exceptions
     try:
-        return cloudformation().describe_stacks(StackName=name)["Stacks"][0]
+        found = cloudformation().describe_stacks(StackName=name)["Stacks"][0]
+        # A first deployment that was not confirmed leaves a stack without anything in it.
+        return None if found["StackStatus"] == "REVIEW_IN_PROGRESS" else found
     except botocore.exceptions.NoRegionError:
         fail("no region: set AWS_REGION, or one in your AWS profile")
     except botocore.exceptions.NoCredentialsError:
@@ -86,9 +89,17 @@ def parameters(env, *overrides):
             file.unlink(missing_ok=True)
             with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as keep:
                 keep.write(key + "\n")
-    # What is not said stays as it is in the stack.
+    # What is not said stays as it is in the stack. SAM takes nothing only in quotes.
     for name, value in wanted.items():
-        print(f"{name}={value}")
+        print(f"{name}={value}" if value else f'{name}=""')
+
+
+def architecture(env, *overrides):
+    given = settings(env)
+    found = stack(given["stack_name"]) or {}
+    standing = {item["ParameterKey"]: item["ParameterValue"] for item in found.get("Parameters", [])}
+    said = dict(text.split("=", 1) for text in [*given.get("parameter_overrides", []), *overrides])
+    print(said.get("Architecture") or standing.get("Architecture") or "arm64")
 
 
 def outputs(name, output=None):
@@ -143,6 +154,7 @@ def delete_table(name):
 COMMANDS = {
     "template": template,
     "parameters": parameters,
+    "architecture": architecture,
     "name": lambda env: print(settings(env)["stack_name"]),
     "outputs": outputs,
     "logs": logs,

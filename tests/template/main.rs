@@ -129,6 +129,7 @@ fn every_route_leads_to_its_function_with_its_authorizer_and_every_other_request
             (format!("{} {}", route.method, route.path), (resource_name(route.endpoint.function()), authorized))
         })
         .collect();
+    expected.insert("OPTIONS /{proxy+}".to_owned(), ("ReadEvents".to_owned(), false));
     expected.insert("$default".to_owned(), ("ReadEvents".to_owned(), true));
     assert_eq!(deployed, expected);
 }
@@ -146,7 +147,7 @@ fn the_openapi_document_has_the_routes_of_the_template() {
     let routes = resources(&template, "AWS::ApiGatewayV2::Route");
     // What is greedy there is written without the plus here.
     let deployed: BTreeSet<String> =
-        routes.iter().map(|(_, route)| route["RouteKey"].as_str().unwrap().replace("+}", "}")).filter(|key| key != "$default").collect();
+        routes.iter().map(|(_, route)| route["RouteKey"].as_str().unwrap().replace("+}", "}")).filter(|key| key != "$default" && !key.starts_with("OPTIONS ")).collect();
     assert_eq!(deployed, documented);
 }
 
@@ -367,6 +368,18 @@ fn every_function_has_a_log_that_is_not_kept_for_ever() {
         let name = resource_name(&function);
         assert_eq!(properties(&template, &name)["LoggingConfig"], json!({"LogGroup": {"Ref": format!("{name}Logs")}}));
         assert_eq!(properties(&template, &format!("{name}Logs"))["RetentionInDays"], json!({"Ref": "LogRetentionDays"}));
+    }
+}
+
+/// Scenario 8.
+#[test]
+fn every_alarm_has_a_runbook_and_tells_who_is_to_hear_of_it() {
+    let (template, runbooks) = (template(), fs::read_to_string(root().join("docs/operations.md")).unwrap());
+    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    assert!(alarms.len() > 10);
+    for (name, alarm) in alarms {
+        assert!(runbooks.contains(&format!("### {name}\n")), "docs/operations.md has no heading for {name}");
+        assert_eq!(alarm["AlarmActions"], json!({"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}), "{name}");
     }
 }
 

@@ -15,7 +15,7 @@ SMALL ?=
 LOCAL := $(or $(CARGO_TARGET_DIR),target)/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-aws check bench seed demo-webhooks rules fmt openapi audit clean-data deploy logs destroy
+.PHONY: help run test test-aws check bench starts seed demo-webhooks rules fmt openapi cost audit clean-data deploy logs destroy
 
 help: # (not listed)
 	@scripts/help Makefile
@@ -41,6 +41,10 @@ bench: ## Measure the service on this machine; SMALL=1 for a short run, ARGS go 
 	@cargo build --profile local -p tools --bin bench
 	@exec $(LOCAL)/bench $(if $(filter-out 0,$(SMALL)),--small) $(ARGS)
 
+starts: ## Measure how long the functions take to start
+	@scripts/setup aws targets
+	@scripts/starts $(ARGS)
+
 seed: ## Fill the local store with made-up events; EVENTS=N says how many, ARGS go to it
 	@scripts/setup
 	@cargo build --profile local -p tools --bin seed
@@ -62,6 +66,10 @@ fmt: ## Format the sources
 openapi: ## Write docs/openapi.json anew from the routes
 	@scripts/setup
 	@scripts/openapi write
+
+cost: ## Say what the service costs on AWS, by template.yaml and list prices
+	@scripts/setup
+	@scripts/bin cost $(ARGS)
 
 audit: ## Look for known vulnerabilities in the dependencies (needs the network)
 	@scripts/setup cargo-deny

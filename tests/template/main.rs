@@ -146,8 +146,11 @@ fn the_openapi_document_has_the_routes_of_the_template() {
     }
     let routes = resources(&template, "AWS::ApiGatewayV2::Route");
     // What is greedy there is written without the plus here.
-    let deployed: BTreeSet<String> =
-        routes.iter().map(|(_, route)| route["RouteKey"].as_str().unwrap().replace("+}", "}")).filter(|key| key != "$default" && !key.starts_with("OPTIONS ")).collect();
+    let deployed: BTreeSet<String> = routes
+        .iter()
+        .map(|(_, route)| route["RouteKey"].as_str().unwrap().replace("+}", "}"))
+        .filter(|key| key != "$default" && !key.starts_with("OPTIONS "))
+        .collect();
     assert_eq!(deployed, documented);
 }
 
@@ -379,7 +382,11 @@ fn every_alarm_has_a_runbook_and_tells_who_is_to_hear_of_it() {
     assert!(alarms.len() > 10);
     for (name, alarm) in alarms {
         assert!(runbooks.contains(&format!("### {name}\n")), "docs/operations.md has no heading for {name}");
-        assert_eq!(alarm["AlarmActions"], json!({"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}), "{name}");
+        assert_eq!(
+            alarm["AlarmActions"],
+            json!({"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}),
+            "{name}"
+        );
     }
 }
 

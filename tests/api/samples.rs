@@ -171,6 +171,27 @@ async fn counted(sample: &str) -> String {
     lines.join("\n")
 }
 
+/// Emulators leave out the shard; AWS never does, as long as there is a window.
+#[tokio::test]
+async fn without_a_shard_nothing_is_counted_unless_there_is_only_one() {
+    let mut sample: Value = serde_json::from_str(&samples("count-events").remove(1).1).unwrap();
+    for member in ["shardId", "window", "state", "eventSourceARN", "isFinalInvokeForWindow", "isWindowTerminatedEarly"] {
+        sample.as_object_mut().unwrap().remove(member);
+    }
+    let counters = MemoryCounters::default();
+    let ports = CountEventsPorts { counters: &counters, definitions: &MemoryEvents::default() };
+    let event = || LambdaEvent::new(serde_json::from_value(sample.clone()).unwrap(), Context::default());
+    let total = async || {
+        let key = CounterKey { scope: CounterScope::All, period: Period::Total };
+        counters.tally(&key).await.unwrap().0.total()
+    };
+    assert!(count_events::handle(&ports, None, event()).await.is_err());
+    assert_eq!(total().await, 0);
+    let answer = count_events::handle(&ports, Some("shard"), event()).await.unwrap();
+    assert_eq!(answer["batchItemFailures"], json!([]));
+    assert!(total().await > 0);
+}
+
 #[tokio::test]
 async fn every_sample_is_answered_by_its_function() {
     for function in sampled() {

@@ -8,6 +8,7 @@ use serde_json::json;
 use shared::commands::sweep::{SweepReach, Swept};
 use shared::domain::queue::{Outgoing, Queue, WorkQueue};
 use shared::ports::queue::{QueueReceiver as _, QueueSender as _};
+use shared::queries::measure_service::{DaysCompared, MeasureServicePorts, compare_days, measure_service};
 
 use crate::delivery::{URL, create, subscribe};
 
@@ -91,4 +92,24 @@ async fn a_sweep_that_finds_nothing_asks_for_nothing() {
         assert_eq!(world.sweep(reach).await, Swept::default());
     }
     assert_eq!((world.receivers.taken(URL).len(), world.receivers.taken("https://p.test/").len()), (10, 10));
+}
+
+/// Scenario 8.
+#[tokio::test]
+async fn today_is_compared_with_yesterday_until_the_same_hour() {
+    let world = World::open().await;
+    let client = world.app.client().await;
+    let counted = world.app.now();
+    let hours_ago = |hours: i64| counted.plus_micros(-hours * 3_600_000_000).to_string();
+    // The clock stands at noon: one event two hours ago, three of the same hour yesterday, and some that do not count.
+    for (hours, events) in [(0, 5), (2, 1), (26, 3), (23, 7)] {
+        for _ in 0..events {
+            create(&client, json!({"event_type": "a", "timestamp": hours_ago(hours)})).await;
+        }
+    }
+    world.store.count().await;
+    let ports = MeasureServicePorts { events: &world.store.events, counters: &world.store.events, clock: &*world.app.clock };
+    assert_eq!(compare_days(&ports).await.unwrap(), DaysCompared { today: 1, yesterday: 3 });
+    let statistics = measure_service(&ports).await.unwrap();
+    assert_eq!(statistics.total(), 16);
 }

@@ -10,9 +10,10 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use shared::adapters::aws::{Connection, Credentials};
 use shared::adapters::sqs;
-use shared::adapters::system::{SystemClock, SystemTimer};
+use shared::adapters::system::{SystemClock, SystemRandom, SystemTimer};
 use shared::config;
 use shared::ports::clock::Clock as _;
+use shared::ports::random::Random as _;
 use shared::ports::timer::Timer as _;
 
 /// How long anything may take that happens after an answer, on an emulator that starts processes on two cores.
@@ -99,7 +100,7 @@ impl Deployment {
 
     /// A name that no other run has used.
     pub(super) fn fresh(what: &str) -> String {
-        format!("{what}-{:x}", SystemClock.now().micros())
+        format!("{what}-{:016x}", SystemRandom.number())
     }
 
     /// The queues of the deployment.

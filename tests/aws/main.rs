@@ -143,8 +143,13 @@ async fn a_delivery_that_fails_for_good_is_a_dead_letter_and_is_redriven() {
         "retry_policy": {"max_retries": 1, "backoff_seconds": [1]}});
     let subscription = client.post(SUBSCRIPTIONS, &subscription).await.ok();
     let created = client.create(&order("order:42")).await;
-    let letters = client.until(DEAD_LETTERS, |letters| letters["dead_letters"].as_array().is_some_and(|letters| !letters.is_empty())).await;
-    let letter = &letters["dead_letters"][0];
+    let deliveries = format!("{SUBSCRIPTIONS}/{}/deliveries", subscription["subscription_id"].as_str().unwrap());
+    let letter = eventually(
+        "the dead letter",
+        async || client.get(DEAD_LETTERS).await.ok()["dead_letters"].get(0).cloned(),
+        async || format!("{:?}, of {:?}", client.get(&deliveries).await, receiver.received()),
+    )
+    .await;
     assert_eq!(
         json!([letter["event_id"], letter["subscription_id"], letter["queue"]]),
         json!([created["event_id"], subscription["subscription_id"], "deliver"])
@@ -157,7 +162,7 @@ async fn a_delivery_that_fails_for_good_is_a_dead_letter_and_is_redriven() {
     )
     .await;
     client.until(DEAD_LETTERS, |letters| letters["dead_letters"] == json!([])).await;
-    let deliveries = client.get(&format!("{SUBSCRIPTIONS}/{}/deliveries", subscription["subscription_id"].as_str().unwrap())).await.ok();
+    let deliveries = client.get(&deliveries).await.ok();
     assert_eq!(deliveries["deliveries"][0]["event_id"], created["event_id"]);
 }
 

@@ -8,6 +8,11 @@ EVENTS ?=
 ENV ?= dev
 PARAMS ?=
 FUNCTION ?=
+# Deploy without asking, where samconfig.toml asks: make deploy ENV=prod CONFIRM=yes
+CONFIRM ?=
+# As it was typed: make would take a $ for one of its own, the shell a & or a space.
+override PARAMS := $(value PARAMS)
+export PARAMS CONFIRM
 # A bench of a minute instead of the full one: make bench SMALL=1
 SMALL ?=
 
@@ -75,9 +80,9 @@ audit: ## Look for known vulnerabilities in the dependencies (needs the network)
 	@scripts/setup cargo-deny
 	@scripts/deny advisories $(ARGS)
 
-deploy: ## Build the functions and deploy them to AWS; ENV=dev or prod, PARAMS="Name=value …"
+deploy: ## Build the functions and deploy them to AWS; ENV=dev or prod, PARAMS="Name=value Other='with spaces'"
 	@scripts/setup aws targets
-	@scripts/deploy $(ENV) $(PARAMS)
+	@scripts/deploy $(ENV)
 
 logs: ## Follow the logs of a deployment; ENV=dev, FUNCTION=record-events for one function
 	@scripts/setup aws

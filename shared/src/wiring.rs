@@ -78,8 +78,8 @@ pub fn event_bus() -> Result<Option<EventBridge>, ConfigError> {
     Ok(Some(EventBridge::new(eventbridge::connect(connection_at("AWS_ENDPOINT_URL_EVENTBRIDGE")?), bus)))
 }
 
-/// The queues that a function has to do with, by the URLs in `PROCESS_QUEUE_URL`, `RETRY_QUEUE_URL`, `DELIVER_QUEUE_URL`, and
-/// `PROCESS_DEAD_LETTERS_URL`, `RETRY_DEAD_LETTERS_URL`, `DELIVER_DEAD_LETTERS_URL`. They are at `AWS_ENDPOINT_URL_SQS` or
+/// The queues that a function has to do with, by the URLs in `PROCESS_QUEUE_URL`, `RETRY_QUEUE_URL`, `DELIVER_QUEUE_URL`, `COLLECT_QUEUE_URL`, and
+/// `PROCESS_DEAD_LETTERS_URL`, `RETRY_DEAD_LETTERS_URL`, `DELIVER_DEAD_LETTERS_URL`, `COLLECT_DEAD_LETTERS_URL`. They are at `AWS_ENDPOINT_URL_SQS` or
 /// `AWS_ENDPOINT_URL`, if one of these is set.
 ///
 /// # Errors
@@ -98,6 +98,8 @@ const fn url_variable(queue: &Queue) -> Option<&'static str> {
         Queue::Work(WorkQueue::Process) => Some("PROCESS_QUEUE_URL"),
         Queue::Work(WorkQueue::Retry) => Some("RETRY_QUEUE_URL"),
         Queue::Work(WorkQueue::Deliver) => Some("DELIVER_QUEUE_URL"),
+        Queue::Work(WorkQueue::Collect) => Some("COLLECT_QUEUE_URL"),
+        Queue::DeadLetters(WorkQueue::Collect) => Some("COLLECT_DEAD_LETTERS_URL"),
         Queue::DeadLetters(WorkQueue::Process) => Some("PROCESS_DEAD_LETTERS_URL"),
         Queue::DeadLetters(WorkQueue::Retry) => Some("RETRY_DEAD_LETTERS_URL"),
         Queue::DeadLetters(WorkQueue::Deliver) => Some("DELIVER_DEAD_LETTERS_URL"),
@@ -135,6 +137,49 @@ pub fn webhooks() -> Result<crate::adapters::webhook::HttpWebhooks, ConfigError>
 /// [`ConfigError`] if the list cannot be read.
 pub fn allowed_hosts() -> Result<crate::domain::webhook_url::AllowedHosts, ConfigError> {
     Ok(config::parsed("WEBHOOK_ALLOWED_HOSTS")?.unwrap_or_default())
+}
+
+/// The digest of the key that an operator starts with: `EVENTS_BOOTSTRAP_KEY_SHA256`, in hex.
+///
+/// # Errors
+/// [`ConfigError::Invalid`] if it is set and no digest.
+pub fn bootstrap_key() -> Result<Option<crate::domain::access::KeyDigest>, ConfigError> {
+    const NAME: &str = "EVENTS_BOOTSTRAP_KEY_SHA256";
+    let digest = config::optional(NAME).map(|text| crate::domain::access::KeyDigest::from_hex(text.trim()));
+    match digest {
+        None => Ok(None),
+        Some(Some(digest)) => Ok(Some(digest)),
+        Some(None) => Err(ConfigError::Invalid { name: NAME, problem: "must be 64 hexadecimal digits".to_owned() }),
+    }
+}
+
+/// What the operator has decided about collecting: `COLLECT_ALLOWED_ORIGINS`, `COLLECT_IP`, `COLLECT_DO_NOT_TRACK`,
+/// `COLLECT_MAX_EVENT_BYTES` and `COLLECT_MAX_REQUEST_BYTES`.
+///
+/// # Errors
+/// [`ConfigError`] if one of them cannot be read.
+#[cfg(feature = "collect")]
+pub fn collect_settings() -> Result<crate::http::collect::settings::CollectSettings, ConfigError> {
+    use crate::http::collect::settings::CollectSettings;
+    let default = CollectSettings::default();
+    Ok(CollectSettings {
+        origins: config::parsed("COLLECT_ALLOWED_ORIGINS")?.unwrap_or(default.origins),
+        ip: config::parsed("COLLECT_IP")?.unwrap_or(default.ip),
+        do_not_track: config::parsed("COLLECT_DO_NOT_TRACK")?.unwrap_or(default.do_not_track),
+        most_event_bytes: config::parsed("COLLECT_MAX_EVENT_BYTES")?.unwrap_or(default.most_event_bytes),
+        most_request_bytes: config::parsed("COLLECT_MAX_REQUEST_BYTES")?.unwrap_or(default.most_request_bytes),
+    })
+}
+
+/// What RudderStack's webhook destination shows: `RUDDERSTACK_SECRET`. Without it, everybody may send there.
+///
+/// # Errors
+/// [`ConfigError`] if it is too short or too long for a secret.
+pub fn rudderstack_secret() -> Result<Option<crate::domain::signature::WebhookSecret>, ConfigError> {
+    use crate::domain::signature::WebhookSecret;
+    const NAME: &str = "RUDDERSTACK_SECRET";
+    let secret = config::optional(NAME).map(|text| WebhookSecret::from_text(text.trim().to_owned())).transpose();
+    secret.map_err(|error| ConfigError::Invalid { name: NAME, problem: error.to_string() })
 }
 
 /// Everything that running processors takes, as the environment says: what `process-events` and `retry-processors` share.

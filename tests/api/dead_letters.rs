@@ -24,6 +24,7 @@ pub(super) fn letter(id: &str, queue: WorkQueue, organization: Option<&str>) -> 
             work.as_object_mut().unwrap().extend(serde_json::to_value(&delivery.event).unwrap().as_object().unwrap().clone());
             json!({"kind": "events", "subscription_id": "s1", "deliveries": [work]})
         }
+        WorkQueue::Collect => json!({"events": {"stream": {"organization": organization, "stream_id": "order:1"}, "events": []}}),
     };
     DeadLetter {
         id: DeadLetterId(id.to_owned()),

@@ -79,8 +79,8 @@ async fn every_operation_says_what_it_takes_and_answers() {
         let takes_body = matches!(route.method, Method::POST | Method::PATCH) && !WITHOUT_BODY.contains(&route.operation_id);
         assert_eq!(operation["requestBody"].is_object(), takes_body, "{}", route.path);
         match route.access {
-            Access::Public => assert!(operation["security"].as_array().is_none_or(Vec::is_empty), "{}", route.path),
-            Access::Scope(_) => {
+            Access::Public | Access::SharedSecret => assert!(operation["security"].as_array().is_none_or(Vec::is_empty), "{}", route.path),
+            Access::Scope(_) | Access::WriteKey => {
                 assert!(operation["security"].as_array().is_some_and(|ways| !ways.is_empty()), "{}", route.path);
                 assert!(responses.contains_key("401") && responses.contains_key("403"), "{}", route.path);
             }

@@ -28,7 +28,7 @@ use shared::domain::timestamp::Timestamp;
 use shared::domain::version::Version;
 use shared::http::request::MAX_DEFINITION_BYTES;
 use shared::http::routes::ROUTES;
-use shared::ports::commit_log::{CommitLog, Put};
+use shared::ports::commit_log::{CommitLog, Put, PutNoting, TogetherWith};
 use shared::ports::dead_letters::DeadLetters;
 use shared::ports::definition_store::{DefinitionStore, Freshness};
 use shared::ports::event_reader::{EventReader, StreamRequest, StreamSlice};
@@ -456,7 +456,12 @@ fn no_request_is_answered_with_a_failure_of_ours_on_dynamodb() {
 }
 
 /// A store that fails at everything, and says more about it than anybody should know.
-struct Broken(fn() -> StoreError);
+pub(super) struct Broken(fn() -> StoreError);
+
+/// A store that does not answer.
+pub(super) fn broken() -> Broken {
+    Broken(unavailable)
+}
 
 const SECRET: &str = "arn:aws:dynamodb:eu-central-1:123456789012:table/events is on fire";
 
@@ -487,6 +492,10 @@ impl CommitLog for Broken {
     }
 
     async fn put(&self, _: &[Commit]) -> Result<Put, StoreError> {
+        Err(self.0())
+    }
+
+    async fn put_noting(&self, _: &[Commit], _: &TogetherWith) -> Result<PutNoting, StoreError> {
         Err(self.0())
     }
 

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod batch;
+mod collection;
 mod conventions;
 mod create;
 mod dead_letters;

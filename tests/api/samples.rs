@@ -19,11 +19,14 @@ use shared::adapters::memory::{MemoryBus, MemoryCounters, MemoryEvents};
 use shared::commands::append::AppendPorts;
 use shared::commands::count_events::CountEventsPorts;
 use shared::commands::manage_keys::ManageKeysPorts;
+use shared::commands::manage_rejected_events::ManageRejectedEventsPorts;
 use shared::commands::record_events::RecordEventsPorts;
 use shared::domain::access::{ApiKey, ApiKeySecret, Scope};
 use shared::domain::counters::{CounterKey, CounterScope, Period};
 use shared::domain::delivery::DeliveryState;
 use shared::domain::queue::WorkQueue;
+use shared::domain::signature::WebhookSecret;
+use shared::http::collect::read_event;
 use shared::ports::counter_store::CounterStore as _;
 use shared::queries::check_access::CheckAccessPorts;
 use shared::queries::read_events::ReadEventsPorts;
@@ -81,12 +84,14 @@ async fn app() -> TestApp {
     let key = ApiKey {
         digest: secret.digest(),
         name: "Order Service".to_owned(),
-        scopes: vec![Scope::Write],
+        scopes: vec![Scope::Write, Scope::Collect],
         organization: "org_1".parse().ok(),
         created_at: app.now(),
         expires_at: None,
     };
     app.keys().put_key(&key).await.unwrap();
+    app.anybody().post("/api/v1/events/frontend/batch", &json!({"events": [{}]})).await.succeeds();
+    app.random.seed(2);
     app
 }
 
@@ -110,13 +115,35 @@ async fn answer(app: &TestApp, function: &str, sample: &str) -> Option<String> {
         "manage-subscriptions" => Some(shown(manage_subscriptions::handle(&app.subscriptions(), request(sample)).await)),
         "manage-processors" => Some(shown(manage_processors::handle(&app.processors(), request(sample)).await)),
         "manage-dead-letters" => Some(shown(manage_dead_letters::handle(&app.letters(), request(sample)).await)),
+        "manage-rejected-events" => {
+            let ports = ManageRejectedEventsPorts { collect: app.collecting(), read: read_event };
+            Some(shown(manage_rejected_events::handle(&ports, request(sample)).await))
+        }
+        "collect-frontend" => {
+            let ports = collect_frontend::Ports { collect: app.collecting(), settings: &app.collect };
+            Some(shown(collect_frontend::handle(&ports, request(sample)).await))
+        }
+        "receive-rudderstack" => {
+            let secret = WebhookSecret::from_text("a-secret-of-the-samples".to_owned()).unwrap();
+            let ports = receive_rudderstack::Ports { collect: app.collecting(), settings: &app.collect, secret: Some(&secret) };
+            Some(shown(receive_rudderstack::handle(&ports, request(sample)).await))
+        }
+        "receive-analytics" => {
+            let access = CheckAccessPorts { keys: &*app.keys, tokens: None, clock: &*app.clock, cache: &app.cache };
+            let ports = receive_analytics::Ports { collect: app.collecting(), access, settings: &app.collect };
+            Some(shown(receive_analytics::handle(&ports, request(sample)).await))
+        }
+        "receive-cloudevents" => {
+            let ports = receive_cloudevents::Ports { collect: app.collecting(), settings: &app.collect };
+            Some(shown(receive_cloudevents::handle(&ports, request(sample)).await))
+        }
         "authorize" => {
             let ports = CheckAccessPorts { keys: &*app.keys, tokens: None, clock: &*app.clock, cache: &app.cache };
             let verdict = authorize::handle(&ports, serde_json::from_str(sample).unwrap()).await;
             Some(format!("{:#}", serde_json::to_value(verdict).unwrap()))
         }
         "count-events" => Some(counted(sample).await),
-        "dispatch-events" | "process-events" | "retry-processors" | "deliver-webhooks" | "sweep" => {
+        "dispatch-events" | "process-events" | "retry-processors" | "deliver-webhooks" | "store-collected" | "sweep" => {
             Some(worked(background, function, sample).await)
         }
         _ => None,
@@ -138,6 +165,7 @@ async fn worked(background: Background, function: &str, sample: &str) -> String 
         "process-events" => process_events::handle(&background.processing(), event(sample)).await,
         "retry-processors" => retry_processors::handle(&background.processing(), event(sample)).await,
         "deliver-webhooks" => deliver_webhooks::handle(&background.delivering(), event(sample)).await,
+        "store-collected" => store_collected::handle(&background.app.storing(), event(sample)).await,
         _ => sweep::handle(&background.sweeping(), event(sample)).await,
     };
     format!("{:#}", answer.unwrap())
@@ -149,7 +177,9 @@ fn request(sample: &str) -> Request {
 
 fn shown(response: Response<Body>) -> String {
     let (head, body) = response.into_parts();
-    let text = String::from_utf8(body.as_ref().to_vec()).unwrap();
+    let is_picture = head.headers.get("content-type").is_some_and(|kind| kind == "image/gif");
+    let text =
+        if is_picture { format!("a picture of {} bytes", body.as_ref().len()) } else { String::from_utf8(body.as_ref().to_vec()).unwrap() };
     Answer { status: head.status, headers: head.headers, text }.to_string()
 }
 
@@ -214,9 +244,20 @@ fn every_function_has_samples_and_every_sample_a_function() {
 
 #[test]
 fn every_sample_of_a_request_fits_what_api_gateway_sends() {
-    for function in
-        ["record-events", "read-events", "manage-keys", "manage-subscriptions", "manage-processors", "manage-dead-letters", "authorize"]
-    {
+    for function in [
+        "record-events",
+        "read-events",
+        "manage-keys",
+        "manage-subscriptions",
+        "manage-processors",
+        "manage-dead-letters",
+        "manage-rejected-events",
+        "collect-frontend",
+        "receive-rudderstack",
+        "receive-analytics",
+        "receive-cloudevents",
+        "authorize",
+    ] {
         for (name, sample) in samples(function) {
             let sample: Value = serde_json::from_str(&sample).unwrap();
             assert_eq!(sample["version"], "2.0", "{function}/{name}");

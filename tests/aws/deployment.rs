@@ -77,6 +77,11 @@ impl Deployment {
         Self { url: required("EVENTS_API_URL").trim_end_matches('/').to_owned(), http }
     }
 
+    /// The same by the function URL of collection: `COLLECT_URL`.
+    pub(super) fn function_url(&self) -> Self {
+        Self { url: required("COLLECT_URL").trim_end_matches('/').to_owned(), http: self.http.clone() }
+    }
+
     /// Whoever may do everything.
     pub(super) fn admin(&self) -> Client {
         self.presenting("x-api-key", &required("EVENTS_API_KEY"))

@@ -289,3 +289,61 @@ async fn what_no_route_takes_is_answered_with_a_reason() {
     let wrong = admin.delete("/api/v1/events/query").await;
     assert_eq!((wrong.status, wrong.headers["allow"].to_str().unwrap().contains("POST")), (405, true), "{wrong:?}");
 }
+
+/// Scenario 1, BR-FE-001.
+#[tokio::test]
+async fn a_page_sends_to_the_api_and_to_the_function_url_and_both_are_one_stream() {
+    let deployment = Deployment::get();
+    let session = Deployment::fresh("session");
+    let event =
+        |id: &str| json!({"event_type": "product_view", "session_id": session, "message_id": id, "timestamp": "2026-11-23T12:00:00Z"});
+    let by_api = deployment.anybody().post("/api/v1/events/frontend", &event("1")).await.ok();
+    let by_url = deployment.function_url().anybody();
+    let again = by_url.post("/api/v1/events/frontend", &event("1")).await.ok();
+    assert_eq!(json!([again["event_id"], again["duplicate"]]), json!([by_api["event_id"], true]));
+    let batch = by_url.post("/api/v1/events/frontend/batch", &json!({"events": [event("2"), {}, event("3")]})).await.ok();
+    assert_eq!(json!([batch["processed_count"], batch["rejected"][0]["index"]]), json!([2, 1]));
+    let admin = deployment.admin();
+    let stream = admin.get(&format!("/api/v1/events/stream/session:{session}")).await.ok();
+    assert_eq!(stream["version"], 3);
+    let rejected = admin.get("/api/v1/events/rejected").await.ok();
+    let id = batch["rejected"][0]["rejected_event_id"].as_str().unwrap();
+    assert!(rejected["rejected_events"].as_array().unwrap().iter().any(|event| event["rejected_event_id"] == id), "{rejected}");
+    admin.post(&format!("/api/v1/events/rejected/{id}/retry"), &event("4")).await.ok();
+    let picture = by_url.get("/api/v1/events/frontend/pixel.gif?event_type=opened").await;
+    assert_eq!((picture.status, picture.headers["content-type"].to_str().unwrap()), (200, "image/gif"));
+    let headers = [("origin", "https://shop.example"), ("access-control-request-method", "POST")];
+    let preflight = deployment.anybody().send(Method::OPTIONS, "/api/v1/events/frontend", None, &headers).await;
+    assert_eq!((preflight.status, preflight.headers["access-control-allow-origin"].to_str().unwrap()), (204, "*"));
+}
+
+/// Scenario 6.
+#[tokio::test]
+async fn messages_of_sdks_of_rudderstack_and_cloud_events_arrive_and_are_processed() {
+    let deployment = Deployment::get();
+    let organization = Deployment::fresh("org");
+    let client = deployment.client_of(&organization).await;
+    let key = json!({"name": "shop", "scopes": ["events:collect"], "organization_id": organization});
+    let key = deployment.admin().post("/api/v1/keys", &key).await.ok();
+    let basic = base64::engine::general_purpose::STANDARD.encode(format!("{}:", key["api_key"].as_str().unwrap()));
+    let sdk = deployment.presenting("authorization", &format!("Basic {basic}"));
+    let derive = json!({"processor_name": "flag", "processor_type": "transform", "filters": {"event_type": "Order Completed"},
+        "config": {"event_type": "order.flagged", "pick": ["order_id"]}});
+    client.post(PROCESSORS, &derive).await.ok();
+    let message = json!({"type": "track", "event": "Order Completed", "userId": "u1", "messageId": "m1", "properties": {"order_id": "42"}});
+    let answer = sdk.post("/v1/batch", &json!({"batch": [message, message, {"type": "track"}]})).await.ok();
+    assert_eq!(json!([answer["accepted"], answer["duplicates"], answer["rejected"][0]["index"]]), json!([2, 1, 2]));
+    client.until("/api/v1/events/stream/user:u1", |stream| stream["version"] == 2).await;
+    assert_eq!(deployment.anybody().post("/v1/track", &message).await.status, 401);
+    let stranger = Deployment::fresh("user");
+    let webhook = json!({"type": "page", "name": "Home", "userId": stranger, "messageId": stranger});
+    for _ in 0..2 {
+        deployment.anybody().post("/webhooks/rudderstack", &webhook).await.ok();
+    }
+    let stream = deployment.admin().get(&format!("/api/v1/events/stream/user:{stranger}")).await.ok();
+    assert_eq!(json!([stream["version"], stream["events"][0]["event_category"]]), json!([1, "page_view"]));
+    let event =
+        json!({"specversion": "1.0", "id": "1", "source": "/shop", "type": "order.placed", "subject": "order:7", "data": {"total": 1}});
+    client.post("/api/v1/events/cloudevents", &event).await.ok();
+    assert_eq!(client.get("/api/v1/events/stream/order:7").await.ok()["events"][0]["data"], json!({"total": 1}));
+}

@@ -14,7 +14,7 @@ mod twice;
 mod webhooks;
 
 mod memory {
-    use shared::adapters::memory::{MemoryCounters, MemoryDeadLetters, MemoryDeliveries, MemoryEvents, MemoryKeys};
+    use shared::adapters::memory::{MemoryCounters, MemoryDeadLetters, MemoryDeliveries, MemoryEvents, MemoryKeys, MemoryRejectedEvents};
 
     async fn events() -> Box<MemoryEvents> {
         Box::default()
@@ -36,8 +36,12 @@ mod memory {
         Box::default()
     }
 
+    async fn rejected_events() -> Box<MemoryRejectedEvents> {
+        Box::default()
+    }
+
     shared::store_contracts!(events, counters, keys);
-    shared::delivery_contracts!(events, deliveries, dead_letters);
+    shared::delivery_contracts!(events, deliveries, dead_letters, rejected_events);
 }
 
 mod dynamodb {
@@ -48,5 +52,5 @@ mod dynamodb {
     }
 
     shared::store_contracts!(store, store, store);
-    shared::delivery_contracts!(store, store, store);
+    shared::delivery_contracts!(store, store, store, store);
 }

@@ -1,13 +1,19 @@
 //! What operations cost: calls and units, exactly. These numbers are the product's promise.
 
-use event_service_tests::Store;
+use std::sync::Arc;
+
+use event_service_tests::{StoppedClock, Store};
 use shared::adapters::dynamodb::Usage;
-use shared::adapters::system::SystemRandom;
+use shared::adapters::embedded_queues::{EmbeddedQueues, QueuesLocation};
+use shared::adapters::system::{SystemClock, SystemRandom};
 use shared::commands::append::{AppendPorts, AppendRequest, KnownHeads, append};
+use shared::commands::collect_events::{CollectEventsPorts, collect_events};
+use shared::domain::collected_event::CollectedEvent;
 use shared::domain::commit::Commit;
 use shared::domain::delivery::Delivery;
 use shared::domain::event::{EventDetails, EventDraft};
 use shared::domain::json::JsonObject;
+use shared::domain::message::Message;
 use shared::domain::outcome::{EventOutcome, Outcome, ProcessingResult, ResultStatus};
 use shared::domain::query::{EventFilter, EventQuery, PageSize, PageStart};
 use shared::domain::version::ExpectedVersion;
@@ -69,6 +75,62 @@ async fn batches_in_one_stream_take_a_fraction_of_a_unit_for_each_event() {
     let hundred = cost(&store, &heads, (0..100).map(|number| kilobyte(None, number)).collect()).await;
     assert_eq!(hundred.calls, 1);
     assert!(hundred.write_units / 100.0 <= 0.6, "{} units each", hundred.write_units / 100.0);
+}
+
+/// What a page sends: half a kilobyte, and little of it new.
+fn view(number: usize) -> CollectedEvent {
+    let page =
+        serde_json::json!({"product_id": format!("{}", number * 7919), "price": 19.99, "list": "search results", "position": number % 20});
+    let metadata = serde_json::json!({
+        "client_ip": "203.0.113.7", "message_id": format!("5f0c6a51-3a51-4b0e-9d0e-{number:012x}"), "page_url": format!("https://shop.example/p/{}", number * 7919),
+        "referer": "https://shop.example/search?q=shoes", "received_at": "2026-11-23T12:00:00.000000Z",
+        "user_agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+    });
+    let details = EventDetails {
+        data: JsonObject::parse(&page.to_string()).unwrap(),
+        metadata: JsonObject::parse(&metadata.to_string()).unwrap(),
+        ..details(&serde_json::json!({"type": "product_view", "source": "frontend", "category": "page_view", "session": "s-9f2c"}))
+    };
+    let draft = EventDraft {
+        event_id: None,
+        organization: None,
+        stream: None,
+        expected_version: ExpectedVersion::Any,
+        occurred_at: Some(noon()),
+        details,
+    };
+    let id = format!("5f0c6a51-3a51-4b0e-9d0e-{number:012x}").parse().unwrap();
+    CollectedEvent { draft, message: Some(Message { id, sender: Some("s-9f2c".to_owned()), made_at: Some(noon()) }) }
+}
+
+async fn collecting(store: &Store, heads: &KnownHeads, events: Vec<CollectedEvent>) -> Usage {
+    store.meter.reset();
+    let clock = StoppedClock::new(noon());
+    let queues = EmbeddedQueues::open(QueuesLocation::Memory, Arc::new(SystemClock)).unwrap();
+    let append = AppendPorts { log: &store.events, random: &SystemRandom, heads };
+    let ports = CollectEventsPorts { append, rejected: &store.events, queues: &queues, clock: &clock };
+    let count = events.len();
+    assert_eq!(collect_events(&ports, events).await.unwrap().len(), count);
+    store.meter.take()
+}
+
+#[tokio::test]
+async fn a_batch_of_messages_of_one_session_is_stored_once_in_one_call_for_a_fraction_of_a_unit_each() {
+    let (store, heads) = (Store::open().await, KnownHeads::default());
+    collecting(&store, &heads, vec![view(0)]).await;
+    let twenty = collecting(&store, &heads, (1..21).map(view).collect()).await;
+    assert_eq!((twenty.calls, twenty.read_units), (1, 0.0));
+    assert!(twenty.write_units / 20.0 <= 0.75, "{} units each", twenty.write_units / 20.0);
+    // Again, and nothing is stored: one call says so.
+    let again = collecting(&store, &heads, (1..21).map(view).collect()).await;
+    assert_eq!(again.calls, 1);
+    let alone = collecting(&store, &heads, vec![view(21)]).await;
+    assert_eq!((alone.calls, alone.write_units), (1, 5.0));
+    // What no message names needs no note.
+    let unnamed = |number| CollectedEvent { message: None, ..view(number) };
+    let plain = collecting(&store, &heads, (30..50).map(unnamed).collect()).await;
+    assert_eq!(plain.calls, 1);
+    assert!(plain.write_units / 20.0 <= 0.3, "{} units each", plain.write_units / 20.0);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use shared::domain::event_id::EventId;
 use shared::domain::json::JsonObject;
 use shared::domain::outcome::EventOutcome;
 use shared::domain::processor::{Processor, ProcessorDraft};
-use shared::domain::query::{DataFilter, EventFilter, EventQuery, ObservedEvent, PageSize, PageStart};
+use shared::domain::query::{Anonymous, DataFilter, EventFilter, EventQuery, ObservedEvent, PageSize, PageStart};
 use shared::domain::source::EventSource;
 use shared::domain::statistics::{Statistics, StatisticsScope};
 use shared::domain::status::EventStatus;
@@ -88,6 +88,7 @@ fn filters() -> impl Strategy<Value = EventFilter> {
                 source: source.map(|number| EventSource::ALL[number]),
                 category: category.map(|number| EventCategory::ALL[number]),
                 user: user.map(|number| format!("user-{number}").parse().unwrap()),
+                anonymous: if status.is_none() { Anonymous::Included } else { Anonymous::Excluded },
                 session: session.map(|number| format!("session-{number}").parse().unwrap()),
                 organization: organization.map(|number| format!("org-{number}").parse().unwrap()),
                 device: device.map(|number| format!("device-{number}").parse().unwrap()),

@@ -6,6 +6,8 @@
 
 #![cfg(test)]
 
+mod collecting;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -28,7 +30,7 @@ use shared::domain::json::JsonObject;
 use shared::domain::stream_id::{StreamId, StreamKey};
 use shared::domain::timestamp::Timestamp;
 use shared::domain::version::{ExpectedVersion, Version};
-use shared::ports::commit_log::{CommitLog, Put};
+use shared::ports::commit_log::{CommitLog, Put, PutNoting, TogetherWith};
 use shared::ports::random::Random;
 use shared::ports::store_error::StoreError;
 
@@ -104,6 +106,11 @@ impl CommitLog for SlowLog {
     async fn put(&self, commits: &[Commit]) -> Result<Put, StoreError> {
         let commits = commits.to_vec();
         Ok(self.send(|store| async move { store.put(&commits).await }).await)
+    }
+
+    async fn put_noting(&self, commits: &[Commit], together: &TogetherWith) -> Result<PutNoting, StoreError> {
+        let (commits, together) = (commits.to_vec(), together.clone());
+        Ok(self.send(|store| async move { store.put_noting(&commits, &together).await }).await)
     }
 
     async fn claim(&self, key: &ClaimKey) -> Result<Option<Claim>, StoreError> {

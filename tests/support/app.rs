@@ -11,10 +11,13 @@ use lambda_http::{Body, Request};
 use local::app::{App, Checking};
 use serde_json::Value;
 use shared::adapters::embedded_queues::{EmbeddedQueues, QueuesLocation};
-use shared::adapters::memory::{MemoryCounters, MemoryDeadLetters, MemoryDeliveries, MemoryEvents, MemoryKeys, MemoryWebhooks};
+use shared::adapters::memory::{
+    MemoryCounters, MemoryDeadLetters, MemoryDeliveries, MemoryEvents, MemoryKeys, MemoryRejectedEvents, MemoryWebhooks,
+};
 use shared::commands::append::KnownHeads;
 use shared::domain::access::{ApiKey, ApiKeySecret, Scope};
 use shared::domain::timestamp::Timestamp;
+use shared::http::collect::settings::CollectSettings;
 use shared::ports::commit_log::CommitLog;
 use shared::ports::counter_store::CounterStore;
 use shared::ports::dead_letters::DeadLetters;
@@ -24,6 +27,7 @@ use shared::ports::event_reader::EventReader;
 use shared::ports::key_store::KeyStore;
 use shared::ports::queue::QueueSender;
 use shared::ports::random::Random;
+use shared::ports::rejected_events::RejectedEvents;
 use shared::ports::token_verifier::TokenVerifier;
 use shared::ports::webhook_sender::WebhookSender;
 use shared::queries::check_access::KeyCache;
@@ -89,6 +93,7 @@ struct Kept {
     definitions: Arc<dyn DefinitionStore>,
     deliveries: Arc<dyn DeliveryLog>,
     dead_letters: Arc<dyn DeadLetters>,
+    rejected: Arc<dyn RejectedEvents>,
     counters: Arc<dyn CounterStore>,
 }
 
@@ -103,6 +108,7 @@ impl Kept {
             definitions: events.clone(),
             deliveries: events.clone(),
             dead_letters: events.clone(),
+            rejected: events.clone(),
             counters: events,
         }
     }
@@ -123,6 +129,7 @@ impl TestApp {
             definitions: events,
             deliveries: Arc::new(MemoryDeliveries::default()),
             dead_letters: Arc::new(MemoryDeadLetters::default()),
+            rejected: Arc::new(MemoryRejectedEvents::default()),
             counters: Arc::new(MemoryCounters::default()),
         };
         Self::new(kept, Self::stopped_clock(), None)
@@ -165,6 +172,7 @@ impl TestApp {
             definitions: kept.definitions,
             deliveries: kept.deliveries,
             dead_letters: kept.dead_letters,
+            rejected: kept.rejected,
             counters: kept.counters,
             queues: takes,
             webhooks: sends,
@@ -175,6 +183,9 @@ impl TestApp {
             heads: KnownHeads::default(),
             cache: KeyCache::new(None),
             access: Checking::On,
+            collect: CollectSettings::default(),
+            rudderstack: None,
+            limits: None,
         };
         Self { app: Arc::new(app), clock, random, webhooks, queues, keys_made: AtomicU64::new(0) }
     }
@@ -322,10 +333,16 @@ impl TestApp {
     ///
     /// # Panics
     /// If the answer is not text.
-    #[expect(clippy::expect_used, reason = "an answer that is no text is a defect")]
     pub async fn answer(&self, request: Request) -> Answer {
         let (head, body) = self.app.answer(request).await.into_parts();
-        let text = String::from_utf8(body.as_ref().to_vec()).expect("answers are UTF-8");
+        // All but pictures are UTF-8.
+        let text = match String::from_utf8(body.as_ref().to_vec()) {
+            Ok(text) => text,
+            Err(bytes) if head.headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"image/")) => {
+                String::from_utf8_lossy(bytes.as_bytes()).into_owned()
+            }
+            Err(error) => panic!("the answer is not UTF-8: {error}"),
+        };
         Answer { status: head.status, headers: head.headers, text }
     }
 }

@@ -9,6 +9,7 @@ mod yaml;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use lambda_http::http::Method;
 use serde_json::{Value, json};
 use shared::adapters::dynamodb::table;
 use shared::domain::queue::WorkQueue;
@@ -21,7 +22,7 @@ use yaml::{resources, root, template};
 const LOCAL: &str = "local";
 
 /// Parameters for functions to come: they have a place in the deployment, and no use yet.
-const RESERVED: [&str; 3] = ["RudderstackSecret", "NatsCredentials", "NatsSubnetIds"];
+const RESERVED: [&str; 2] = ["NatsCredentials", "NatsSubnetIds"];
 
 /// Variables that functions read and that the template does not set, and who does.
 const NOT_OURS: [(&str, &str); 8] = [
@@ -100,6 +101,18 @@ fn every_memory_size_and_timeout_has_a_reason() {
     }
 }
 
+/// Which function answers what a browser asks before it sends.
+const PREFLIGHTS: &[(&str, &str)] = &[
+    ("/api/v1/events/frontend", "CollectFrontend"),
+    ("/api/v1/events/frontend/batch", "CollectFrontend"),
+    ("/v1/{proxy+}", "ReceiveAnalytics"),
+    ("/beacon/v1/batch", "ReceiveAnalytics"),
+    ("/sourceConfig", "ReceiveAnalytics"),
+    ("/sourceConfig/", "ReceiveAnalytics"),
+    ("/api/v1/events/cloudevents", "ReceiveCloudevents"),
+    ("/{proxy+}", "ReadEvents"),
+];
+
 /// Every route of the OpenAPI document is one of these: `openapi.json` is made of the same table.
 #[test]
 fn every_route_leads_to_its_function_with_its_authorizer_and_every_other_request_is_answered_too() {
@@ -123,13 +136,23 @@ fn every_route_leads_to_its_function_with_its_authorizer_and_every_other_request
         .iter()
         .map(|route| {
             let authorized = match route.access {
-                Access::Public => false,
+                Access::Public | Access::WriteKey | Access::SharedSecret => false,
                 Access::Scope(_) => true,
             };
             (format!("{} {}", route.method, route.path), (resource_name(route.endpoint.function()), authorized))
         })
         .collect();
-    expected.insert("OPTIONS /{proxy+}".to_owned(), ("ReadEvents".to_owned(), false));
+    for (path, function) in PREFLIGHTS {
+        expected.insert(format!("OPTIONS {path}"), ((*function).to_owned(), false));
+    }
+    // Whatever a browser may send to a collector, it may ask for first, and the same function answers.
+    for route in ROUTES.iter().filter(|route| matches!(route.access, Access::Public | Access::WriteKey) && route.method == Method::POST) {
+        let asked = |(path, _): &&(&str, &str)| {
+            *path == route.path || path.strip_suffix("{proxy+}").is_some_and(|start| route.path.starts_with(start))
+        };
+        let by = PREFLIGHTS.iter().filter(|(path, _)| *path != "/{proxy+}").find(asked).map(|(_, function)| *function);
+        assert_eq!(by, Some(resource_name(route.endpoint.function()).as_str()), "{}", route.path);
+    }
     expected.insert("$default".to_owned(), ("ReadEvents".to_owned(), true));
     assert_eq!(deployed, expected);
 }
@@ -159,6 +182,9 @@ fn the_api_may_call_every_function_that_it_leads_to_and_no_other() {
     let template = template();
     let mut allowed = BTreeSet::new();
     for (name, permission) in resources(&template, "AWS::Lambda::Permission") {
+        if permission["InvokedViaFunctionUrl"] == true {
+            continue;
+        }
         assert_eq!(permission["Principal"], "apigateway.amazonaws.com", "{name}");
         assert!(permission["SourceArn"]["Fn::Sub"].as_str().unwrap().ends_with(":${Api}/*"), "{name}");
         allowed.insert(referred(&permission["FunctionName"]));
@@ -326,6 +352,9 @@ fn every_queue_hides_messages_for_six_timeouts_and_gives_up_where_its_dead_lette
         let is_fifo = shared::domain::queue::Queue::Work(*work).is_fifo();
         for queue in [queue, dead] {
             assert_eq!(queue.get("FifoQueue").is_some(), is_fifo, "{name}");
+            // Streams do not share the throughput of one queue, and each has its own messages.
+            assert_eq!(queue["DeduplicationScope"] == "messageGroup", is_fifo, "{name}");
+            assert_eq!(queue["FifoThroughputLimit"] == "perMessageGroupId", is_fifo, "{name}");
             // Whoever sends says what is the same message: of two with the same content both count.
             assert!(queue.get("ContentBasedDeduplication").is_none(), "{name}");
             assert_eq!(queue["SqsManagedSseEnabled"], true, "{name}");
@@ -347,7 +376,8 @@ fn every_event_source_reports_what_failed_and_none_can_stand_still_for_good() {
         assert_eq!(event["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]), "{function}");
         if source == "Table" {
             assert_eq!(event["BisectBatchOnFunctionError"], true, "{function}");
-            assert!(event["MaximumRetryAttempts"].as_u64().is_some_and(|most| most <= 1000), "{function}");
+            // Without a limit, age is one.
+            assert!(event["MaximumRetryAttempts"].as_i64().is_some_and(|most| (-1..=1000).contains(&most)), "{function}");
             assert!(event["MaximumRecordAgeInSeconds"].as_u64().is_some_and(|most| most < 86400), "{function}");
             assert_eq!(
                 event["DestinationConfig"]["OnFailure"]["Destination"],
@@ -431,4 +461,27 @@ fn every_parameter_is_used_or_said_to_be_reserved() {
         let secret = ["SecretsKey", "Secret", "Credentials"].iter().any(|word| name.contains(word));
         assert_eq!(template["Parameters"][name]["NoEcho"] == true, secret, "{name}");
     }
+}
+
+/// SQS takes no policy that names another queue.
+#[test]
+fn every_policy_of_a_queue_is_of_one_queue() {
+    let template = template();
+    for (name, policy) in resources(&template, "AWS::SQS::QueuePolicy") {
+        let queues = policy["Queues"].as_array().unwrap();
+        assert_eq!(queues.len(), 1, "{name}");
+        for statement in policy["PolicyDocument"]["Statement"].as_array().unwrap() {
+            assert_eq!(statement["Resource"], json!({"Fn::GetAtt": [referred(&queues[0]), "Arn"]}), "{name}");
+        }
+    }
+}
+
+/// BR-FE-001.
+#[test]
+fn pages_may_send_to_a_function_url_without_a_credential() {
+    let template = template();
+    assert_eq!(properties(&template, "CollectFrontend")["FunctionUrlConfig"], json!({"AuthType": "NONE"}));
+    let others =
+        function_crates().into_iter().filter(|function| properties(&template, &resource_name(function)).get("FunctionUrlConfig").is_some());
+    assert_eq!(others.collect::<Vec<_>>(), ["collect-frontend"]);
 }

@@ -125,7 +125,7 @@ impl Needs {
     fn main_of(function: &str) -> Main {
         let code = Code::read(&[&format!("functions/{function}/src/main.rs")]);
         let names: BTreeSet<_> = code.functions.iter().flat_map(|function| function.body.names.clone()).collect();
-        let all = ["Process", "Retry", "Deliver"];
+        let all = ["Process", "Retry", "Deliver", "Collect"];
         let queues: Vec<&str> = if names.contains(&vec!["WorkQueue".to_owned(), "ALL".to_owned()]) {
             all.to_vec()
         } else {
@@ -143,7 +143,8 @@ impl Needs {
         let library = Code::read(&[&format!("functions/{function}/src")]);
         let handle = library.named("handle").next().unwrap_or_else(|| panic!("{function} has no handler"));
         let ports = handle.parameters.first().unwrap_or_else(|| panic!("{function} takes no ports"));
-        let mut all = Code::read(&["shared/src/commands", "shared/src/queries", &format!("functions/{function}/src/lib.rs")]);
+        let collect = "shared/src/http/collect";
+        let mut all = Code::read(&["shared/src/commands", "shared/src/queries", collect, &format!("functions/{function}/src/lib.rs")]);
         all.traits.clone_from(&self.ports.traits);
         let held = all.ports_of(ports);
         let from = all.functions.iter().filter(|candidate| candidate.name == "handle").map(|function| &function.body).collect();
@@ -240,7 +241,7 @@ impl Needs {
                 && text.chars().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_')
         };
         let texts: BTreeSet<String> = bodies.iter().flat_map(|body| &body.texts).filter(is_variable).cloned().collect();
-        let urls: BTreeMap<String, String> = ["Process", "Retry", "Deliver"]
+        let urls: BTreeMap<String, String> = ["Process", "Retry", "Deliver", "Collect"]
             .into_iter()
             .flat_map(|queue| {
                 let upper = queue.to_uppercase();

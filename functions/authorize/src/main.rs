@@ -12,7 +12,7 @@ use shared::wiring;
 async fn main() -> Result<(), Error> {
     let function = Function::start("authorize")?;
     let events = wiring::dynamo_events()?;
-    let (tokens, cache) = (settings::tokens()?, KeyCache::new(settings::bootstrap_key()?));
+    let (tokens, cache) = (settings::tokens()?, KeyCache::new(wiring::bootstrap_key()?));
     let tokens = tokens.as_ref().map(|tokens| tokens as &dyn TokenVerifier);
     let ports = &CheckAccessPorts { keys: &events, tokens, clock: &SystemClock, cache: &cache };
     events.warm_up().await;

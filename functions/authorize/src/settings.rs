@@ -2,7 +2,6 @@
 
 use shared::adapters::jwt::{JwtConfig, JwtConfigError, JwtKeySource, JwtTokens, RightsMap};
 use shared::config::{ConfigError, optional, parsed};
-use shared::domain::access::KeyDigest;
 
 /// The settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -36,18 +35,4 @@ pub fn tokens() -> Result<Option<JwtTokens>, SettingsError> {
     let rights = rights.map_err(|error| ConfigError::Invalid { name: "JWT_RIGHTS", problem: error.to_string() })?.unwrap_or_default();
     let config = JwtConfig { keys, issuer: optional("JWT_ISSUER"), audience: optional("JWT_AUDIENCE"), rights };
     Ok(Some(JwtTokens::new(config)?))
-}
-
-/// The digest of the key that an operator starts with: `EVENTS_BOOTSTRAP_KEY_SHA256`, in hex.
-///
-/// # Errors
-/// [`ConfigError::Invalid`] if it is set and no digest.
-pub fn bootstrap_key() -> Result<Option<KeyDigest>, ConfigError> {
-    const NAME: &str = "EVENTS_BOOTSTRAP_KEY_SHA256";
-    let digest = optional(NAME).map(|text| KeyDigest::from_hex(text.trim()));
-    match digest {
-        None => Ok(None),
-        Some(Some(digest)) => Ok(Some(digest)),
-        Some(None) => Err(ConfigError::Invalid { name: NAME, problem: "must be 64 hexadecimal digits".to_owned() }),
-    }
 }

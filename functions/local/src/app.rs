@@ -5,16 +5,23 @@ use std::sync::Arc;
 use lambda_http::{Body, Request, Response};
 use manage_subscriptions::SubscriptionPorts;
 use shared::commands::append::{AppendPorts, KnownHeads};
+use shared::commands::collect_events::{CollectEventsPorts, StoreHeldPorts};
 use shared::commands::manage_dead_letters::ManageDeadLettersPorts;
 use shared::commands::manage_keys::ManageKeysPorts;
 use shared::commands::manage_processors::ManageProcessorsPorts;
+use shared::commands::manage_rejected_events::ManageRejectedEventsPorts;
 use shared::commands::manage_subscriptions::ManageSubscriptionsPorts;
 use shared::commands::record_events::RecordEventsPorts;
 use shared::commands::resend_deliveries::ResendDeliveriesPorts;
 use shared::commands::send_webhook::SendWebhookPorts;
 use shared::commands::test_subscription::TestSubscriptionPorts;
 use shared::domain::access::{Caller, Scope};
+use shared::domain::signature::WebhookSecret;
 use shared::http::caller::{authorizer_context, with_authorizer_context};
+use shared::http::collect::door::Door;
+use shared::http::collect::read_event;
+use shared::http::collect::settings::CollectSettings;
+use shared::http::problem::{Problem, ProblemKind};
 use shared::http::request::path;
 use shared::http::respond::{Addressee, respond};
 use shared::http::routes::{self, Access, Destination, Endpoint};
@@ -28,11 +35,14 @@ use shared::ports::event_reader::EventReader;
 use shared::ports::key_store::KeyStore;
 use shared::ports::queue::QueueSender;
 use shared::ports::random::Random;
+use shared::ports::rejected_events::RejectedEvents;
 use shared::ports::timer::Timer;
 use shared::ports::token_verifier::TokenVerifier;
 use shared::ports::webhook_sender::WebhookSender;
 use shared::queries::check_access::{CheckAccessPorts, KeyCache};
 use shared::queries::read_events::ReadEventsPorts;
+
+use crate::limits::RateLimits;
 
 /// The service, on whatever ports it is given.
 pub struct App {
@@ -48,6 +58,8 @@ pub struct App {
     pub deliveries: Arc<dyn DeliveryLog>,
     /// Where work that was given up is kept.
     pub dead_letters: Arc<dyn DeadLetters>,
+    /// Where events are kept that cannot be read.
+    pub rejected: Arc<dyn RejectedEvents>,
     /// Knows how processors have done.
     pub counters: Arc<dyn CounterStore>,
     /// Takes work for later.
@@ -68,6 +80,12 @@ pub struct App {
     pub cache: KeyCache,
     /// Whether requests need a credential.
     pub access: Checking,
+    /// What the operator has decided about collecting.
+    pub collect: CollectSettings,
+    /// What RudderStack shows, if it has to.
+    pub rudderstack: Option<WebhookSecret>,
+    /// How much one sender may have collected.
+    pub limits: Option<RateLimits>,
 }
 
 /// Whether requests need a credential.
@@ -84,18 +102,35 @@ impl App {
     pub async fn answer(&self, request: Request) -> Response<Body> {
         let matched = match routes::find(request.method(), path(&request)) {
             Ok(Destination::Route(matched)) => matched,
-            // Any function answers what concerns no function.
-            Ok(Destination::Options(_)) => return read_events::handle(&self.reads(), request).await,
+            // A browser's question before it sends is for who takes what it sends; any function answers what concerns no function.
+            Ok(Destination::Options(options)) => {
+                return match options.endpoint {
+                    endpoint @ (Endpoint::CollectFrontend(_)
+                    | Endpoint::ReceiveRudderstack
+                    | Endpoint::ReceiveAnalytics(_)
+                    | Endpoint::ReceiveCloudevents) => self.answer_at(endpoint, request).await,
+                    Endpoint::RecordEvents(_)
+                    | Endpoint::ReadEvents(_)
+                    | Endpoint::ManageSubscriptions(_)
+                    | Endpoint::ManageProcessors(_)
+                    | Endpoint::ManageDeadLetters(_)
+                    | Endpoint::ManageKeys(_)
+                    | Endpoint::ManageRejectedEvents(_) => read_events::handle(&self.reads(), request).await,
+                };
+            }
             Err(problem) => return respond(Addressee::of(&request), Err(problem)),
         };
         let request = match matched.route.access {
-            Access::Public => request,
+            Access::Public | Access::WriteKey | Access::SharedSecret => request,
             Access::Scope(_) => self.authorized(request).await,
         };
-        match matched.route.endpoint {
+        self.answer_at(matched.route.endpoint, request).await
+    }
+
+    async fn answer_at(&self, endpoint: Endpoint, request: Request) -> Response<Body> {
+        match endpoint {
             Endpoint::RecordEvents(_) => {
-                let append = AppendPorts { log: &*self.log, random: &*self.random, heads: &self.heads };
-                record_events::handle(&RecordEventsPorts { append, clock: &*self.clock }, request).await
+                record_events::handle(&RecordEventsPorts { append: self.append(), clock: &*self.clock }, request).await
             }
             Endpoint::ReadEvents(_) => read_events::handle(&self.reads(), request).await,
             Endpoint::ManageSubscriptions(_) => manage_subscriptions::handle(&self.subscriptions(), request).await,
@@ -105,7 +140,57 @@ impl App {
                 let ports = ManageKeysPorts { keys: &*self.keys, clock: &*self.clock, random: &*self.random };
                 manage_keys::handle(&ports, request).await
             }
+            Endpoint::CollectFrontend(_) => {
+                let ports = collect_frontend::Ports { collect: self.collecting(), settings: &self.collect };
+                self.limited(request, async |request| collect_frontend::handle(&ports, request).await).await
+            }
+            Endpoint::ReceiveRudderstack => {
+                let secret = self.rudderstack.as_ref();
+                let ports = receive_rudderstack::Ports { collect: self.collecting(), settings: &self.collect, secret };
+                self.limited(request, async |request| receive_rudderstack::handle(&ports, request).await).await
+            }
+            Endpoint::ReceiveAnalytics(_) => {
+                let access = CheckAccessPorts { keys: &*self.keys, tokens: None, clock: &*self.clock, cache: &self.cache };
+                let ports = receive_analytics::Ports { collect: self.collecting(), access, settings: &self.collect };
+                self.limited(request, async |request| receive_analytics::handle(&ports, request).await).await
+            }
+            Endpoint::ReceiveCloudevents => {
+                let ports = receive_cloudevents::Ports { collect: self.collecting(), settings: &self.collect };
+                self.limited(request, async |request| receive_cloudevents::handle(&ports, request).await).await
+            }
+            Endpoint::ManageRejectedEvents(_) => {
+                let ports = ManageRejectedEventsPorts { collect: self.collecting(), read: read_event };
+                manage_rejected_events::handle(&ports, request).await
+            }
         }
+    }
+
+    /// Answers a request, unless its sender has sent too many.
+    async fn limited(&self, request: Request, answer: impl AsyncFnOnce(Request) -> Response<Body>) -> Response<Body> {
+        match self.limits.as_ref().map_or(Ok(()), |limits| limits.check(&request)) {
+            Ok(()) => answer(request).await,
+            Err(seconds) => {
+                let detail = format!("more requests came from here than are taken: wait {seconds} s");
+                let door = Door::of(&request);
+                door.respond(&self.collect, Err(Problem::new(ProblemKind::TooManyRequests, detail)))
+            }
+        }
+    }
+
+    fn append(&self) -> AppendPorts<'_> {
+        AppendPorts { log: &*self.log, random: &*self.random, heads: &self.heads }
+    }
+
+    /// What collectors need.
+    #[must_use]
+    pub fn collecting(&self) -> CollectEventsPorts<'_> {
+        CollectEventsPorts { append: self.append(), rejected: &*self.rejected, queues: &*self.queues, clock: &*self.clock }
+    }
+
+    /// What `store-collected` needs.
+    #[must_use]
+    pub fn storing(&self) -> StoreHeldPorts<'_> {
+        StoreHeldPorts { append: self.append(), rejected: &*self.rejected, clock: &*self.clock }
     }
 
     fn reads(&self) -> ReadEventsPorts<'_> {

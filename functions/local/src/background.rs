@@ -174,6 +174,7 @@ impl Background {
             WorkQueue::Process => process_events::handle(&self.processing(), lambda_event(records)?).await,
             WorkQueue::Retry => retry_processors::handle(&self.processing(), lambda_event(records)?).await,
             WorkQueue::Deliver => deliver_webhooks::handle(&self.delivering(), lambda_event(records)?).await,
+            WorkQueue::Collect => store_collected::handle(&self.app.storing(), lambda_event(records)?).await,
         };
         let answer = answer.map_err(BackgroundError::Function)?;
         let count = received.len();
@@ -230,7 +231,7 @@ const fn crew(queue: WorkQueue) -> (usize, usize) {
     match queue {
         // One message each: those of a group wait for one another, those of others need not.
         WorkQueue::Process => (16, 1),
-        WorkQueue::Retry => (4, 10),
+        WorkQueue::Retry | WorkQueue::Collect => (4, 10),
         WorkQueue::Deliver => (32, 1),
     }
 }

@@ -4,13 +4,16 @@
 pub mod app;
 pub mod background;
 pub mod dev_key;
+pub mod limits;
 pub mod options;
 pub mod server;
 pub mod tail;
 pub mod terminal;
 
+use std::future::Future;
 use std::io;
 use std::net::Ipv4Addr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use authorize::settings::{self, SettingsError};
@@ -33,6 +36,7 @@ use tokio::sync::watch;
 
 use app::{App, Checking};
 use background::Background;
+use limits::RateLimits;
 use options::{Auth, Command, Log, Options};
 use tail::Tail;
 
@@ -127,6 +131,7 @@ async fn serve(options: &Options) -> Result<(), RunError> {
         definitions: Arc::new(events.clone()),
         deliveries: Arc::new(events.clone()),
         dead_letters: Arc::new(events.clone()),
+        rejected: Arc::new(events.clone()),
         counters: Arc::new(events.clone()),
         queues: Arc::new(queues.clone()),
         webhooks: Arc::new(webhooks),
@@ -135,21 +140,26 @@ async fn serve(options: &Options) -> Result<(), RunError> {
         timer: Arc::new(SystemTimer),
         random,
         heads: KnownHeads::default(),
-        cache: KeyCache::new(settings::bootstrap_key()?),
+        cache: KeyCache::new(wiring::bootstrap_key()?),
         access: match options.auth {
             Auth::On => Checking::On,
             Auth::Off => Checking::Off,
         },
+        collect: wiring::collect_settings()?,
+        rudderstack: wiring::rudderstack_secret()?,
+        limits: NonZeroU32::new(options.collect_rate).map(RateLimits::per_second),
     });
     let mut background = Background::new(app.clone(), Arc::new(events.clone()), queues, Arc::new(MemoryBus::default()));
     // The file of the queues is this process's alone, and so is what they ask for.
     background.alone_since = Some(app.clock.now());
 
     let (stop, stopped) = watch::channel(false);
+    // Before anybody is told that the service is there, and may want it to end.
+    let signalled = signalled();
     let data = (!options.memory).then_some(options.data_dir.as_path());
     terminal::welcome(&terminal::Banner { url: &url, key: &key, auth: options.auth, data });
     let serving = async {
-        let served = server::serve(listener, app, signalled()).await;
+        let served = server::serve(listener, app, options.trusted_proxies, signalled).await;
         // What was acknowledged last is counted before the process ends.
         stop.send_replace(true);
         served
@@ -165,31 +175,37 @@ async fn serve(options: &Options) -> Result<(), RunError> {
     served.map_err(RunError::Socket)
 }
 
-/// Waits for Ctrl-C or a request to terminate.
-async fn signalled() {
-    let interrupt = async {
-        if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::warn!(%error, "Ctrl-C is not heard");
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+/// Hears Ctrl-C and requests to terminate from now on; is ready at the first.
+#[cfg(unix)]
+fn signalled() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+    async fn heard(signal: io::Result<Signal>) {
+        match signal {
             Ok(mut signal) => {
                 signal.recv().await;
             }
             Err(error) => {
-                tracing::warn!(%error, "the request to terminate is not heard");
+                tracing::warn!(%error, "a signal is not heard");
                 std::future::pending::<()>().await;
             }
         }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
+    }
+    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async {
+        tokio::select! {
+            () = heard(interrupt) => {}
+            () = heard(terminate) => {}
+        }
+        terminal::farewell();
+    }
+}
+
+/// Is ready at the first Ctrl-C.
+#[cfg(not(unix))]
+async fn signalled() {
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        tracing::warn!(%error, "Ctrl-C is not heard");
+        std::future::pending::<()>().await;
     }
     terminal::farewell();
 }

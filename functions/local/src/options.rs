@@ -24,6 +24,12 @@ pub struct Options {
     /// Whether requests need a credential.
     #[arg(long, value_enum, default_value_t = Auth::On)]
     pub auth: Auth,
+    /// How many requests a second one address or one key may send to collectors; 0 for any number.
+    #[arg(long, default_value_t = 1000)]
+    pub collect_rate: u32,
+    /// How many proxies stand before this process, and add the address of who they hear to X-Forwarded-For.
+    #[arg(long, default_value_t = 0)]
+    pub trusted_proxies: usize,
     /// How logs look.
     #[arg(long, value_enum, default_value_t = Log::Text)]
     pub log: Log,

@@ -1,14 +1,18 @@
 //! HTTP on a socket, to and from what the functions take.
 
 use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body as AxumBody;
-use axum::extract::{Request as AxumRequest, State};
+use axum::extract::{ConnectInfo, Request as AxumRequest, State};
 use axum::response::Response as AxumResponse;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use lambda_http::{Body, Request, Response};
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
+use lambda_http::http::HeaderMap;
+use lambda_http::request::RequestContext;
+use lambda_http::{Body, Request, RequestExt as _, Response};
 use shared::http::problem::{Problem, ProblemKind};
 use shared::http::request::MAX_BODY_BYTES;
 use shared::http::respond::{Addressee, respond};
@@ -20,17 +24,46 @@ use crate::app::App;
 ///
 /// # Errors
 /// If the socket fails.
-pub async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-    let router = Router::new().fallback(answer).with_state(app);
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+pub async fn serve(
+    listener: TcpListener,
+    app: Arc<App>,
+    trusted_proxies: usize,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let router = Router::new().fallback(answer).with_state((app, trusted_proxies));
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(shutdown).await
 }
 
-async fn answer(State(app): State<Arc<App>>, request: AxumRequest) -> AxumResponse {
+/// Where a request comes from: the peer, or who the outermost of the trusted proxies heard. What stands before that in the header
+/// was written by the client.
+fn source(peer: IpAddr, headers: &HeaderMap, trusted_proxies: usize) -> IpAddr {
+    if trusted_proxies == 0 {
+        return peer;
+    }
+    let hops = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let hops: Vec<&str> = hops.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let heard = hops.len().checked_sub(trusted_proxies).and_then(|at| hops.get(at)).or_else(|| hops.first());
+    heard.and_then(|text| text.parse().ok()).unwrap_or(peer)
+}
+
+/// The request with what API Gateway says of who sent it.
+fn with_source(request: Request, source: IpAddr) -> Request {
+    let mut context = ApiGatewayV2httpRequestContext::default();
+    context.http.source_ip = Some(source.to_canonical().to_string());
+    request.with_request_context(RequestContext::ApiGatewayV2(context))
+}
+
+async fn answer(
+    State((app, trusted_proxies)): State<(Arc<App>, usize)>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: AxumRequest,
+) -> AxumResponse {
     let (head, body) = request.into_parts();
+    let source = source(peer.ip(), &head.headers, trusted_proxies);
     // No more of a body is read than any route takes.
     let read = Limited::new(body, MAX_BODY_BYTES).collect().await;
     let response = match read {
-        Ok(body) => app.answer(Request::from_parts(head, Body::from(body.to_bytes().to_vec()))).await,
+        Ok(body) => app.answer(with_source(Request::from_parts(head, Body::from(body.to_bytes().to_vec())), source)).await,
         Err(error) => {
             let problem = if error.is::<LengthLimitError>() {
                 Problem::new(ProblemKind::TooLarge, format!("the body has more than {MAX_BODY_BYTES} bytes"))
@@ -50,4 +83,21 @@ fn to_axum(response: Response<Body>) -> AxumResponse {
         // The enum may grow; the handlers use none but these.
         Body::Empty | _ => AxumBody::empty(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_that_of_the_trusted_hop_only() {
+        let peer: IpAddr = "10.0.0.9".parse().unwrap();
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", "6.6.6.6, 203.0.113.7".parse().unwrap());
+        headers.append("x-forwarded-for", "10.0.0.1".parse().unwrap());
+        for (proxies, expected) in [(0, "10.0.0.9"), (1, "10.0.0.1"), (2, "203.0.113.7"), (3, "6.6.6.6"), (9, "6.6.6.6")] {
+            assert_eq!(source(peer, &headers, proxies), expected.parse::<IpAddr>().unwrap(), "{proxies}");
+        }
+        assert_eq!(source(peer, &HeaderMap::new(), 1), peer);
+    }
 }

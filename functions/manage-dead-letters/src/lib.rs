@@ -17,7 +17,7 @@ pub async fn handle(ports: &ManageDeadLettersPorts<'_>, request: Request) -> Res
 
 async fn answer(ports: &ManageDeadLettersPorts<'_>, request: &Request) -> Result<Answer, Problem> {
     let matched = match routes::find(request.method(), request::path(request))? {
-        Destination::Options(allowed) => return Ok(Answer::options(allowed)),
+        Destination::Options(options) => return Ok(Answer::options(options.methods)),
         Destination::Route(matched) => matched,
     };
     let (Endpoint::ManageDeadLetters(endpoint), Access::Scope(scope)) = (matched.route.endpoint, matched.route.access) else {

@@ -13,7 +13,7 @@ async fn main() -> Result<(), Error> {
     let function = Function::start("manage-dead-letters")?;
     let (events, queues) = (
         wiring::dynamo_events()?,
-        wiring::queues(&[Queue::Work(WorkQueue::Process), Queue::Work(WorkQueue::Retry), Queue::Work(WorkQueue::Deliver)])?,
+        wiring::queues(&[WorkQueue::Process, WorkQueue::Retry, WorkQueue::Deliver, WorkQueue::Collect].map(Queue::Work))?,
     );
     let ports =
         &ManageDeadLettersPorts { dead_letters: &events, deliveries: &events, queues: &queues, clock: &SystemClock, random: &SystemRandom };

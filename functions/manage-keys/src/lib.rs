@@ -19,7 +19,7 @@ pub async fn handle(ports: &ManageKeysPorts<'_>, request: Request) -> Response<B
 
 async fn answer(ports: &ManageKeysPorts<'_>, request: &Request) -> Result<Answer, Problem> {
     let matched = match routes::find(request.method(), request::path(request))? {
-        Destination::Options(allowed) => return Ok(Answer::options(allowed)),
+        Destination::Options(options) => return Ok(Answer::options(options.methods)),
         Destination::Route(matched) => matched,
     };
     let (Endpoint::ManageKeys(endpoint), Access::Scope(scope)) = (matched.route.endpoint, matched.route.access) else {

@@ -20,7 +20,7 @@ pub async fn handle(ports: &ManageProcessorsPorts<'_>, request: Request) -> Resp
 
 async fn answer(ports: &ManageProcessorsPorts<'_>, request: &Request) -> Result<Answer, Problem> {
     let matched = match routes::find(request.method(), request::path(request))? {
-        Destination::Options(allowed) => return Ok(Answer::options(allowed)),
+        Destination::Options(options) => return Ok(Answer::options(options.methods)),
         Destination::Route(matched) => matched,
     };
     let (Endpoint::ManageProcessors(endpoint), Access::Scope(scope)) = (matched.route.endpoint, matched.route.access) else {

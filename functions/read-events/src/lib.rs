@@ -25,13 +25,13 @@ pub async fn handle(ports: &ReadEventsPorts<'_>, request: Request) -> Response<B
 
 async fn answer(ports: &ReadEventsPorts<'_>, request: &Request) -> Result<Answer, Problem> {
     let matched = match routes::find(request.method(), request::path(request))? {
-        Destination::Options(allowed) => return Ok(Answer::options(allowed)),
+        Destination::Options(options) => return Ok(Answer::options(options.methods)),
         Destination::Route(matched) => matched,
     };
     let Endpoint::ReadEvents(endpoint) = matched.route.endpoint else { return Err(Problem::no_such_path()) };
     let caller = || match matched.route.access {
         Access::Scope(scope) => caller::authorize(request, scope),
-        Access::Public => Err(Problem::not_authenticated()),
+        Access::Public | Access::WriteKey | Access::SharedSecret => Err(Problem::not_authenticated()),
     };
     match endpoint {
         ReadEventsEndpoint::Event => event(ports, &caller()?, &matched).await,

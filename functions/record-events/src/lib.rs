@@ -20,7 +20,7 @@ pub async fn handle(ports: &RecordEventsPorts<'_>, request: Request) -> Response
 
 async fn answer(ports: &RecordEventsPorts<'_>, request: &Request) -> Result<Answer, Problem> {
     let matched = match routes::find(request.method(), request::path(request))? {
-        Destination::Options(allowed) => return Ok(Answer::options(allowed)),
+        Destination::Options(options) => return Ok(Answer::options(options.methods)),
         Destination::Route(matched) => matched,
     };
     let (Endpoint::RecordEvents(endpoint), Access::Scope(scope)) = (matched.route.endpoint, matched.route.access) else {

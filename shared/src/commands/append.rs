@@ -87,7 +87,7 @@ pub enum AppendError {
 }
 
 /// Where this process last saw streams end. Being out of date costs a call and nothing else.
-pub struct KnownHeads(KnownVersions);
+pub struct KnownHeads(pub(super) KnownVersions);
 
 impl Default for KnownHeads {
     fn default() -> Self {

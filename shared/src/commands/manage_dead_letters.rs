@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::dispatch_events::{delivery_messages, process_messages};
+use super::dispatch_events::{delivery_messages, group_of, process_messages};
 use super::resend_deliveries::{Run, begin_all_anew};
 use crate::domain::access::Caller;
 use crate::domain::dead_letter::{DeadLetter, DeadLetterFilter, DeadLetterId};
@@ -13,7 +13,7 @@ use crate::domain::identifiers::SubscriptionId;
 use crate::domain::queue::{MessageOrder, Outgoing, Queue, WorkQueue};
 use crate::domain::stream_id::StreamKey;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::work::{DeliverWork, DeliveryWork, ProcessWork};
+use crate::domain::work::{CollectWork, DeliverWork, DeliveryWork, ProcessWork};
 use crate::ports::clock::Clock;
 use crate::ports::dead_letters::DeadLetters;
 use crate::ports::delivery_log::DeliveryLog;
@@ -164,7 +164,7 @@ async fn send(ports: &ManageDeadLettersPorts<'_>, letters: &[DeadLetter]) -> Man
 fn deliver_work(letter: &DeadLetter) -> Option<DeliverWork> {
     match letter.queue {
         WorkQueue::Deliver => serde_json::from_str(&letter.body).ok(),
-        WorkQueue::Process | WorkQueue::Retry => None,
+        WorkQueue::Process | WorkQueue::Retry | WorkQueue::Collect => None,
     }
 }
 
@@ -179,6 +179,13 @@ fn messages_of(letter: &DeadLetter, again: &str, now: Timestamp) -> Vec<Outgoing
                 vec![Outgoing::ordered(MessageOrder { group: again.to_owned(), deduplication: again.to_owned() }, letter.body.clone())]
             }
         },
+        WorkQueue::Collect => {
+            let group = match serde_json::from_str::<CollectWork>(&letter.body) {
+                Ok(CollectWork::Events(held)) => group_of(&StreamKey::from(&held.stream)),
+                Ok(CollectWork::Rejected(_)) | Err(_) => again.to_owned(),
+            };
+            vec![Outgoing::ordered(MessageOrder { group, deduplication: again.to_owned() }, letter.body.clone())]
+        }
         // What was given up says that its next attempt is the first; what its function never took says which one it is.
         WorkQueue::Retry => vec![as_it_is()],
         WorkQueue::Deliver => match deliver_work(letter) {

@@ -1,6 +1,7 @@
 //! One write per file: its ports, its error, and what it does with them.
 
 pub mod append;
+pub mod collect_events;
 pub mod count_events;
 pub mod deliver_webhooks;
 pub mod dispatch_events;
@@ -8,6 +9,7 @@ mod known_versions;
 pub mod manage_dead_letters;
 pub mod manage_keys;
 pub mod manage_processors;
+pub mod manage_rejected_events;
 pub mod manage_subscriptions;
 pub mod process_events;
 pub mod record_events;

@@ -18,7 +18,7 @@ use crate::domain::stream_id::StreamKey;
 use crate::domain::subscription::Ordering;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::version::Version;
-use crate::domain::work::{DeliverWork, DeliveryWork, RetryWork};
+use crate::domain::work::{CollectWork, DeliverWork, DeliveryWork, RetryWork};
 use crate::ports::clock::Clock;
 use crate::ports::dead_letters::DeadLetters;
 use crate::ports::definition_store::{DefinitionStore, Freshness};
@@ -280,6 +280,13 @@ impl About {
                 organization: definitions.processor(&work.processor_id).and_then(|processor| processor.organization.clone()),
                 processor: Some(work.processor_id),
                 subscription: None,
+            }),
+            WorkQueue::Collect => serde_json::from_str::<CollectWork>(body).map_or_else(unreadable, |work| Self {
+                organization: match work {
+                    CollectWork::Events(held) => held.stream.organization,
+                    CollectWork::Rejected(events) => events.first().and_then(|event| event.organization().cloned()),
+                },
+                ..Self::default()
             }),
             WorkQueue::Deliver => serde_json::from_str::<DeliverWork>(body).map_or_else(unreadable, |work| Self {
                 organization: definitions.subscription(work.subscription()).and_then(|subscription| subscription.organization.clone()),

@@ -17,6 +17,9 @@ pub enum Scope {
     /// Read events, streams and statistics.
     #[serde(rename = "events:read")]
     Read,
+    /// Send events as a client that nobody controls: what a write key in a page or an app may do.
+    #[serde(rename = "events:collect")]
+    Collect,
     /// Manage keys, processors, subscriptions and replays.
     #[serde(rename = "admin")]
     Admin,
@@ -24,7 +27,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: &'static [Self] = &[Self::Write, Self::Read, Self::Admin];
+    pub const ALL: &'static [Self] = &[Self::Write, Self::Read, Self::Collect, Self::Admin];
 
     /// The scope's name in keys, tokens and problems.
     #[must_use]
@@ -32,6 +35,7 @@ impl Scope {
         match self {
             Self::Write => "events:write",
             Self::Read => "events:read",
+            Self::Collect => "events:collect",
             Self::Admin => "admin",
         }
     }

@@ -218,6 +218,12 @@ fn may_share_a_commit(one: &CommittedEvent, other: &CommittedEvent) -> bool {
         && one.details.session == other.details.session
 }
 
+/// The stream of the event of this index that belongs to no entity, which others may share.
+#[must_use]
+pub fn own_stream(recorded_at: Timestamp, seed: u64, index: usize) -> StreamId {
+    StreamId::of_event(own_id(recorded_at, seed, index))
+}
+
 /// The id of an event that belongs to no entity, and so the name of its stream: random bits stand
 /// where the address of the stream would.
 fn own_id(recorded_at: Timestamp, seed: u64, index: usize) -> EventId {

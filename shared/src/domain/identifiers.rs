@@ -125,6 +125,11 @@ identifier!(
     SchemaVersion,
     64
 );
+identifier!(
+    /// What the sender of a message calls it: `messageId` in the SDKs of RudderStack and Segment.
+    MessageId,
+    255
+);
 
 identifier!(
     /// A processor's id.

@@ -1,6 +1,6 @@
 //! JSON objects that clients send, kept as they were written.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap as _, Serializer};
@@ -55,6 +55,22 @@ impl JsonObject {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// The same object with these members, in place of those of their names.
+    #[must_use]
+    pub fn with(&self, members: &[(&str, Value)]) -> Self {
+        if members.is_empty() {
+            return self.clone();
+        }
+        // What is kept stays as it was written, long numbers included.
+        let mut all: BTreeMap<String, Box<RawValue>> = serde_json::from_str(self.as_str()).unwrap_or_default();
+        for (name, value) in members {
+            if let Ok(raw) = serde_json::value::to_raw_value(value) {
+                all.insert((*name).to_owned(), raw);
+            }
+        }
+        serde_json::to_string(&all).and_then(Self::written).unwrap_or_default()
     }
 
     /// The object as a tree, for looking into it. Numbers beyond 64 bits are rounded there.

@@ -1,5 +1,7 @@
 //! Queries: which events, in which order, how many at a time.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
@@ -25,6 +27,8 @@ pub struct EventFilter {
     pub category: Option<EventCategory>,
     /// The user.
     pub user: Option<UserId>,
+    /// Whether what the user did before anybody knew who it was belongs to it.
+    pub anonymous: Anonymous,
     /// The session.
     pub session: Option<SessionId>,
     /// The tenant. A caller that is bound to one never asks for another.
@@ -43,7 +47,57 @@ pub struct EventFilter {
     pub data: Option<DataFilter>,
 }
 
+/// Whether a user's events include those of its visits from before it was known (BR-FE-005).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Anonymous {
+    /// They do not.
+    #[default]
+    Excluded,
+    /// They do.
+    Included,
+}
+
+/// The visits that a user's events are part of.
+#[must_use]
+pub fn visits_of(events: &[Event]) -> BTreeSet<(Option<OrganizationId>, SessionId)> {
+    events.iter().filter_map(|event| Some((event.organization().cloned(), event.details.session.clone()?))).collect()
+}
+
+/// Of the events of one visit, those that happened before anybody knew who it was, if it was this user who was known first. What
+/// happened after somebody else was known may be that other's. They are in the order of the visitor's clock where it is known: the
+/// times of messages that were sent within milliseconds are corrected each by its own way through the network.
+#[must_use]
+pub fn before_known(user: &UserId, mut of_visit: Vec<Event>) -> Vec<Event> {
+    let by_its_clock = |event: &Event| {
+        let metadata = event.details.metadata.to_value();
+        metadata.get("original_timestamp").and_then(Value::as_str).and_then(|text| Timestamp::parse(text).ok())
+    };
+    of_visit.sort_by_cached_key(|event| (by_its_clock(event).unwrap_or(event.occurred_at), event.place));
+    let known = of_visit.iter().position(|event| !is_anonymous(event));
+    match known {
+        Some(known) if of_visit[known].details.user.as_ref() == Some(user) => {
+            of_visit.truncate(known);
+            of_visit
+        }
+        Some(_) | None => Vec::new(),
+    }
+}
+
+/// Whether nobody knows whose event it is: it has no user, or one that stands for a visitor.
+fn is_anonymous(event: &Event) -> bool {
+    event.details.user.as_ref().is_none_or(|user| {
+        let visitor = event.details.metadata.to_value();
+        visitor.get("anonymous_id").and_then(Value::as_str) == Some(user.as_str())
+    })
+}
+
 impl EventFilter {
+    /// The same but for the user: what else holds for events of its visits from before it was known.
+    #[must_use]
+    pub fn of_visits(&self) -> Self {
+        Self { user: None, anonymous: Anonymous::Excluded, ..self.clone() }
+    }
+
     /// Whether the event is one of those asked for, its status aside.
     #[must_use]
     pub fn matches(&self, event: &Event) -> bool {

@@ -23,11 +23,13 @@ pub enum WorkQueue {
     Retry,
     /// Webhooks to send.
     Deliver,
+    /// Collected events that the store did not take at once, in the order of their stream: FIFO.
+    Collect,
 }
 
 impl WorkQueue {
     /// Every queue.
-    pub const ALL: &'static [Self] = &[Self::Process, Self::Retry, Self::Deliver];
+    pub const ALL: &'static [Self] = &[Self::Process, Self::Retry, Self::Deliver, Self::Collect];
 
     /// The name in configuration, documents and answers.
     #[must_use]
@@ -36,6 +38,7 @@ impl WorkQueue {
             Self::Process => "process",
             Self::Retry => "retry",
             Self::Deliver => "deliver",
+            Self::Collect => "collect",
         }
     }
 
@@ -43,7 +46,7 @@ impl WorkQueue {
     #[must_use]
     pub const fn is_fifo(self) -> bool {
         match self {
-            Self::Process => true,
+            Self::Process | Self::Collect => true,
             Self::Retry | Self::Deliver => false,
         }
     }
@@ -51,7 +54,11 @@ impl WorkQueue {
     /// How often a message is handed out before it goes to the dead letters.
     #[must_use]
     pub const fn most_receives(self) -> u32 {
-        5
+        match self {
+            Self::Process | Self::Retry | Self::Deliver => 5,
+            // An outage of the store is no fault of theirs: they wait for hours, as long as nobody parks them.
+            Self::Collect => 1_000,
+        }
     }
 }
 

@@ -100,12 +100,17 @@ impl WebhookSecret {
 
     /// HMAC-SHA256 of the parts, one after the other.
     fn mac(&self, parts: &[&str]) -> [u8; 32] {
+        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+        self.hmac(&parts).finalize().into_bytes().into()
+    }
+
+    fn hmac(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("a key of any length");
         for part in parts {
-            mac.update(part.as_bytes());
+            mac.update(part);
         }
-        mac.finalize().into_bytes().into()
+        mac
     }
 }
 
@@ -143,6 +148,36 @@ pub fn signature_headers(secrets: &[&WebhookSecret], id: &str, at: Timestamp, bo
         headers.push((name.to_owned(), format!("sha256={}", hex(secret.mac(&[body])))));
     }
     headers
+}
+
+/// How old a message may be whose sender signs when it was sent, and how far ahead its clock may be.
+const TOLERANCE_SECONDS: i64 = 5 * 60;
+
+/// Whether `signature` is that of the body, in hex, with or without `sha256=`. Takes the same time whatever is wrong with it.
+#[must_use]
+pub fn verifies_body(secret: &WebhookSecret, signature: &str, body: &[u8]) -> bool {
+    let digits = signature.trim().strip_prefix("sha256=").unwrap_or(signature.trim());
+    from_hex(digits).is_some_and(|bytes| secret.hmac(&[body]).verify_slice(&bytes).is_ok())
+}
+
+/// Whether one of these signatures is that of Standard Webhooks, of a message that was sent within five minutes.
+#[must_use]
+pub fn verifies_standard(secret: &WebhookSecret, id: &str, timestamp: &str, signatures: &str, body: &[u8], now: Timestamp) -> bool {
+    let Ok(sent_at) = timestamp.parse::<i64>() else { return false };
+    let is_recent = now.second().saturating_sub(sent_at).saturating_abs() <= TOLERANCE_SECONDS;
+    let signed: [&[u8]; 5] = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
+    let is_right = |signature: &str| {
+        let bytes = signature.strip_prefix("v1,").and_then(|encoded| LENIENT.decode(encoded).ok());
+        bytes.is_some_and(|bytes| secret.hmac(&signed).verify_slice(&bytes).is_ok())
+    };
+    is_recent && signatures.split(' ').any(is_right)
+}
+
+fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    if !digits.len().is_multiple_of(2) || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).ok()).collect()
 }
 
 fn hex(bytes: [u8; 32]) -> String {

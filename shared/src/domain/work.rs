@@ -1,11 +1,16 @@
 //! What the queues between the functions carry: where events lie and what is to be done with them.
 //!
-//! Messages hold places, never events: they stay small, and whoever takes one up reads what is stored.
+//! Messages hold places, never events: they stay small, and whoever takes one up reads what is stored. The one exception is what
+//! the store did not take: collected events wait in a queue until it does.
 
 use serde::{Deserialize, Serialize};
 
 use super::delivery::DeliveryId;
+use super::event::EventDetails;
+use super::event_id::EventId;
 use super::identifiers::{OrganizationId, ProcessorId, SubscriptionId};
+use super::message::Message;
+use super::rejected_event::RejectedEvent;
 use super::stream_id::{StreamId, StreamKey};
 use super::timestamp::Timestamp;
 use super::version::Version;
@@ -118,4 +123,55 @@ pub struct DeliveryWork {
     /// Whether a person asked for it: then it is sent whatever its log says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resend: bool,
+}
+
+/// In the queue `collect`: store what a collector took in while the store did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CollectWork {
+    /// Events of one stream, in their order.
+    Events(HeldEvents),
+    /// Events that were rejected.
+    Rejected(Vec<RejectedEvent>),
+}
+
+/// Events of one stream that are still to be stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldEvents {
+    /// The stream.
+    pub stream: StreamRef,
+    /// Where they may be stored already, with others: their collector asked for it and got no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried: Option<Tried>,
+    /// The events, in their order.
+    pub events: Vec<HeldEvent>,
+}
+
+impl HeldEvents {
+    /// The most events of one message: with the claims of their ids they are stored in one call.
+    pub const MAX_EVENTS: usize = 30;
+    /// About the most bytes of one message.
+    pub const MAX_BYTES: usize = 160 * 1024;
+}
+
+/// An attempt at storing that was not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// The version that the first event was to have.
+    pub first: Version,
+    /// What tells the attempt from every other.
+    pub attempt: u64,
+}
+
+/// An event that is still to be stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldEvent {
+    /// The id that its sender was told.
+    pub event_id: EventId,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// What makes it count once.
+    pub message: Message,
+    /// Everything else.
+    pub event: EventDetails,
 }

@@ -1,5 +1,6 @@
 //! Answers: what clients get to see.
 
+pub mod collected;
 pub mod dead_letters;
 pub mod events;
 pub mod health;

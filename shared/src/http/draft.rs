@@ -164,7 +164,7 @@ pub(super) fn draft_at(json: &RawValue, loc: Vec<Place>) -> Result<EventDraft, V
 }
 
 /// BR-EVT-002: the type is there and not blank.
-fn event_type(fields: &mut Fields<'_>) -> Option<EventType> {
+pub(super) fn event_type(fields: &mut Fields<'_>) -> Option<EventType> {
     if fields.given("event_type").is_none() {
         fields.missing("event_type");
     }

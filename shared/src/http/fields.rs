@@ -79,6 +79,12 @@ impl<'a> Fields<'a> {
         self.members.get(name).copied().filter(|json| !is_nothing(json.get()))
     }
 
+    /// The names of all fields.
+    #[cfg(feature = "collect")]
+    pub(super) fn names(&self) -> Vec<String> {
+        self.members.keys().cloned().collect()
+    }
+
     /// Whether a field is there, be it null.
     pub(super) fn mentions(&self, name: &str) -> bool {
         self.members.contains_key(name)

@@ -5,6 +5,9 @@
 
 pub mod answers;
 pub mod caller;
+#[cfg(feature = "collect")]
+pub mod collect;
+pub mod collected_request;
 pub mod credential;
 pub mod dead_letter_request;
 pub mod docs_page;
@@ -15,6 +18,7 @@ pub mod openapi;
 pub mod problem;
 pub mod processor_request;
 pub mod query_request;
+pub mod rejected_request;
 pub mod request;
 pub mod respond;
 pub mod routes;

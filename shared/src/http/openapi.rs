@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 document, made from the table of routes and the types of requests and answers.
 
+mod collecting;
 mod dead_letters;
 mod events;
 mod keys;
@@ -37,6 +38,7 @@ use super::key_request::KeyRequest;
 use super::problem::ProblemKind;
 use super::query_request::QueryRequest;
 use super::routes::{Access, Endpoint, ROUTES, ReadEventsEndpoint, Route};
+use crate::domain::access::Scope;
 
 /// The document as JSON text.
 #[must_use]
@@ -59,6 +61,7 @@ pub fn document() -> OpenApi {
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()));
     let tags = [
         ("Events", "Recording and reading events."),
+        ("Collection", "Taking in events of pages, apps, SDKs and other systems."),
         ("Subscriptions", "Who is sent which events, and what became of that."),
         ("Processors", "What is done with events once they are stored."),
         ("Dead letters", "Work that was given up."),
@@ -96,10 +99,14 @@ fn components() -> Components {
     token.bearer_format = Some("JWT".to_owned());
     token.description = Some("A token of the platform, or an API key.".to_owned());
     let components = ComponentsBuilder::new();
+    let mut write_key = Http::new(HttpAuthScheme::Basic);
+    write_key.description = Some("An API key with the scope `events:collect` as the user name, and no password.".to_owned());
+    let components = collecting::with_schemas(components);
     let components = dead_letters::with_schemas(processors::with_schemas(subscriptions::with_schemas(components)));
     components
         .security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(key)))
         .security_scheme("bearer", SecurityScheme::Http(token))
+        .security_scheme("write_key", SecurityScheme::Http(write_key))
         .schema_from::<EventSourceSchema>()
         .schema_from::<EventCategorySchema>()
         .schema_from::<EventStatusSchema>()
@@ -134,7 +141,11 @@ fn components() -> Components {
 fn operation(route: &Route) -> OperationBuilder {
     let Description { tag, text, parameters, body, answer, problems } = describe(route.endpoint);
     let (security, mut kinds, text) = match route.access {
-        Access::Public => (Vec::new(), Vec::new(), text.to_owned()),
+        Access::Public | Access::SharedSecret => (Vec::new(), Vec::new(), text.to_owned()),
+        Access::WriteKey => {
+            let kinds = vec![ProblemKind::NotAuthenticated, ProblemKind::Forbidden, ProblemKind::Unavailable];
+            (vec![SecurityRequirement::new("write_key", [Scope::Collect.as_str()])], kinds, text.to_owned())
+        }
         Access::Scope(scope) => {
             let needs = |scheme: &str| SecurityRequirement::new(scheme, [scope.as_str()]);
             let kinds = vec![ProblemKind::NotAuthenticated, ProblemKind::Forbidden, ProblemKind::Internal, ProblemKind::Unavailable];
@@ -177,7 +188,7 @@ fn problem_response(kinds: &[ProblemKind]) -> Response {
     };
     let mut response =
         ResponseBuilder::new().description(titles.join(", ")).content(JSON, Content::new(Some(Ref::from_schema_name(schema))));
-    if kinds.contains(&ProblemKind::Unavailable) {
+    if kinds.contains(&ProblemKind::Unavailable) || kinds.contains(&ProblemKind::TooManyRequests) {
         response = response.header("Retry-After", text_header("How many seconds to wait before the request is sent again."));
     }
     response.build()
@@ -191,6 +202,11 @@ fn describe(endpoint: Endpoint) -> Description {
         Endpoint::ManageProcessors(endpoint) => processors::describe_processors(endpoint),
         Endpoint::ManageDeadLetters(endpoint) => dead_letters::describe_dead_letters(endpoint),
         Endpoint::ManageKeys(endpoint) => keys::describe_keys(endpoint),
+        Endpoint::CollectFrontend(endpoint) => collecting::describe_frontend(endpoint),
+        Endpoint::ReceiveRudderstack => collecting::describe_rudderstack(),
+        Endpoint::ReceiveAnalytics(endpoint) => collecting::describe_analytics(endpoint),
+        Endpoint::ReceiveCloudevents => collecting::describe_cloudevents(),
+        Endpoint::ManageRejectedEvents(endpoint) => collecting::describe_rejected(endpoint),
     }
 }
 
@@ -230,7 +246,8 @@ mod tests {
             let operation = &document["paths"][openapi_path(route)][route.method.as_str().to_lowercase()];
             assert_eq!(operation["operationId"], route.operation_id, "{}", route.path);
             match route.access {
-                Access::Public => assert_eq!(operation["security"], json!([])),
+                Access::Public | Access::SharedSecret => assert_eq!(operation["security"], json!([])),
+                Access::WriteKey => assert_eq!(operation["security"], json!([{"write_key": ["events:collect"]}])),
                 Access::Scope(scope) => {
                     assert_eq!(operation["security"], json!([{"api_key": [scope.as_str()]}, {"bearer": [scope.as_str()]}]));
                     assert!(operation["responses"]["401"].is_object() && operation["responses"]["403"].is_object());
@@ -289,6 +306,10 @@ mod tests {
             ("Processor", processors::example_processor()),
             ("ProcessorTest", processors::example_test_answer()),
             ("DeadLetters", dead_letters::example_dead_letters()),
+            ("CollectedEvent", collecting::example_accepted()),
+            ("CollectedEvents", collecting::example_batch_answer()),
+            ("AnalyticsAnswer", collecting::example_analytics_answer()),
+            ("RejectedEvents", collecting::example_rejected()),
         ] {
             let names = |value: &Value| {
                 let mut names: Vec<String> = value.as_object().unwrap().keys().cloned().collect();

@@ -9,9 +9,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::commands::append::AppendError;
+use crate::commands::collect_events::CollectEventsError;
 use crate::commands::manage_dead_letters::ManageDeadLettersError;
 use crate::commands::manage_keys::ManageKeysError;
 use crate::commands::manage_processors::ManageProcessorsError;
+use crate::commands::manage_rejected_events::ManageRejectedEventsError;
 use crate::commands::manage_subscriptions::ManageSubscriptionsError;
 use crate::commands::record_events::RecordEventsError;
 use crate::commands::resend_deliveries::ResendDeliveriesError;
@@ -48,6 +50,8 @@ pub enum ProblemKind {
     TooLarge,
     /// The request does not say what it must, or not in the right form.
     Invalid,
+    /// More is sent than is taken.
+    TooManyRequests,
     /// A mistake of this service's.
     Internal,
     /// The store, or what checks credentials, does not answer.
@@ -67,6 +71,7 @@ impl ProblemKind {
         Self::Conflict,
         Self::TooLarge,
         Self::Invalid,
+        Self::TooManyRequests,
         Self::Internal,
         Self::Unavailable,
     ];
@@ -82,6 +87,7 @@ impl ProblemKind {
             Self::VersionConflict | Self::EventIdReused | Self::IdempotencyKeyReused | Self::Conflict => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -101,6 +107,7 @@ impl ProblemKind {
             Self::Conflict => "conflict",
             Self::TooLarge => "too-large",
             Self::Invalid => "invalid",
+            Self::TooManyRequests => "too-many-requests",
             Self::Internal => "internal",
             Self::Unavailable => "unavailable",
         }
@@ -120,6 +127,7 @@ impl ProblemKind {
             Self::Conflict => "Conflict",
             Self::TooLarge => "Too large",
             Self::Invalid => "Invalid request",
+            Self::TooManyRequests => "Too many requests",
             Self::Internal => "Internal error",
             Self::Unavailable => "Temporarily unavailable",
         }
@@ -159,6 +167,10 @@ impl ProblemKind {
             Self::Invalid => {
                 "`detail` lists everything that is wrong with the request: `loc` says where, `type` and `msg` what, and `input` \
                  what was sent. Nothing was stored."
+            }
+            Self::TooManyRequests => {
+                "More was sent than is taken right now. Wait as long as `Retry-After` says and send the request again; what has a \
+                 `messageId` is stored once."
             }
             Self::Internal => "A mistake on the side of the service. The log has the cause, under the same `x-request-id`.",
             Self::Unavailable => {
@@ -264,6 +276,17 @@ impl FieldProblem {
     #[must_use]
     pub fn new(kind: FieldProblemKind, loc: Vec<Place>, msg: impl Into<String>, input: Value) -> Self {
         Self { kind, loc, msg: msg.into(), input }
+    }
+
+    /// The problem in one line: where, and what.
+    #[must_use]
+    pub fn in_a_line(&self) -> String {
+        let steps = self.loc.iter().skip(1).map(|place| match place {
+            Place::Name(name) => name.clone(),
+            Place::Index(index) => index.to_string(),
+        });
+        let steps: Vec<String> = steps.collect();
+        if steps.is_empty() { self.msg.clone() } else { format!("{}: {}", steps.join("."), self.msg) }
     }
 
     /// A problem with this JSON of the request.
@@ -581,6 +604,29 @@ impl From<ManageDeadLettersError> for Problem {
             ManageDeadLettersError::NotFound => Self::new(ProblemKind::NotFound, "Dead letter not found"),
             ManageDeadLettersError::Queue(error) => error.into(),
             ManageDeadLettersError::Store(error) => of_definitions(error),
+        }
+    }
+}
+
+impl From<CollectEventsError> for Problem {
+    fn from(error: CollectEventsError) -> Self {
+        Self::new(ProblemKind::TooManyRequests, "events are not taken right now; send them again").caused_by(error)
+    }
+}
+
+impl From<ManageRejectedEventsError> for Problem {
+    fn from(error: ManageRejectedEventsError) -> Self {
+        match error {
+            ManageRejectedEventsError::NotFound => Self::new(ProblemKind::NotFound, "Rejected event not found"),
+            ManageRejectedEventsError::Truncated => Self::new(ProblemKind::Conflict, error.to_string()),
+            ManageRejectedEventsError::StillRejected(rejection) => Self::invalid(vec![FieldProblem::new(
+                FieldProblemKind::ValueError,
+                vec![Place::name("body")],
+                rejection.detail,
+                Value::Null,
+            )]),
+            ManageRejectedEventsError::Collect(error) => error.into(),
+            ManageRejectedEventsError::Store(error) => of_definitions(error),
         }
     }
 }

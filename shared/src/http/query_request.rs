@@ -13,7 +13,7 @@ use super::openapi::schemas::{JsonObjectSchema, MomentSchema};
 use super::problem::{FieldProblem, FieldProblemKind, Place, Problem};
 use super::request::query_string;
 use crate::domain::category::EventCategory;
-use crate::domain::query::{Cursor, DataFilter, EventFilter, EventQuery, PageSize, PageStart};
+use crate::domain::query::{Anonymous, Cursor, DataFilter, EventFilter, EventQuery, PageSize, PageStart};
 use crate::domain::source::EventSource;
 use crate::domain::statistics::StatisticsScope;
 use crate::domain::status::EventStatus;
@@ -29,6 +29,9 @@ pub const MAX_STREAM_EVENTS: usize = 10_000;
 pub struct QueryRequest {
     /// The user.
     pub user_id: Option<String>,
+    /// With `user_id`: also what happened in the user's visits before anybody knew who it was.
+    #[schema(default = false)]
+    pub include_anonymous: Option<bool>,
     /// The type, exactly.
     pub event_type: Option<String>,
     /// The source.
@@ -78,6 +81,10 @@ pub fn event_query(body: &RawValue) -> Result<EventQuery, Problem> {
         source: fields.word("event_source", EventSource::ALL, EventSource::as_str),
         category: fields.word("event_category", EventCategory::ALL, EventCategory::as_str),
         user: fields.identifier("user_id"),
+        anonymous: match fields.boolean("include_anonymous") {
+            Some(true) => Anonymous::Included,
+            Some(false) | None => Anonymous::Excluded,
+        },
         session: fields.identifier("session_id"),
         organization: fields.identifier("organization_id"),
         device: fields.identifier("device_id"),
@@ -258,6 +265,7 @@ mod tests {
         }))
         .unwrap();
         let expected = EventFilter {
+            anonymous: Anonymous::default(),
             event_type: "t".parse().ok(),
             source: Some(EventSource::Frontend),
             category: Some(EventCategory::Order),

@@ -22,7 +22,7 @@ const MAX_REQUEST_ID: usize = 128;
 pub struct Answer {
     status: StatusCode,
     content_type: HeaderValue,
-    body: String,
+    body: Body,
     recording: Recording,
     allow: Option<String>,
 }
@@ -44,28 +44,34 @@ impl Answer {
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, Problem> {
         let body = serde_json::to_string(value)
             .map_err(|error| Problem::new(ProblemKind::Internal, "the service made a mistake").caused_by(error))?;
-        Ok(Self::of(JSON, body))
+        Ok(Self::of(JSON, Body::Text(body)))
     }
 
     /// An answer that is JSON already.
     #[must_use]
     pub const fn json_text(body: String) -> Self {
-        Self::of(JSON, body)
+        Self::of(JSON, Body::Text(body))
     }
 
     /// A page for people.
     #[must_use]
     pub const fn html(body: String) -> Self {
-        Self::of(HTML, body)
+        Self::of(HTML, Body::Text(body))
+    }
+
+    /// A picture.
+    #[must_use]
+    pub fn gif(bytes: &[u8]) -> Self {
+        Self::of(HeaderValue::from_static("image/gif"), Body::Binary(bytes.to_vec()))
     }
 
     /// The methods that a path exists with.
     #[must_use]
     pub fn options(allow: String) -> Self {
-        Self { status: StatusCode::NO_CONTENT, allow: Some(allow), ..Self::of(JSON, String::new()) }
+        Self { status: StatusCode::NO_CONTENT, allow: Some(allow), ..Self::of(JSON, Body::Empty) }
     }
 
-    const fn of(content_type: HeaderValue, body: String) -> Self {
+    const fn of(content_type: HeaderValue, body: Body) -> Self {
         Self { status: StatusCode::OK, content_type, body, recording: Recording::New, allow: None }
     }
 
@@ -127,8 +133,7 @@ pub fn respond(to: Addressee, result: Result<Answer, Problem>) -> Response<Body>
 }
 
 fn success(answer: Answer) -> Response<Body> {
-    let body = if answer.body.is_empty() { Body::Empty } else { Body::Text(answer.body) };
-    let mut response = Response::new(body);
+    let mut response = Response::new(answer.body);
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
     if answer.status != StatusCode::NO_CONTENT {
@@ -152,6 +157,9 @@ fn failure(problem: &Problem) -> Response<Body> {
     match problem.kind() {
         ProblemKind::NotAuthenticated => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        ProblemKind::TooManyRequests => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
         }
         ProblemKind::Unavailable => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

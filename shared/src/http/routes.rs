@@ -8,6 +8,7 @@ pub use self::table::ROUTES;
 use super::problem::Problem;
 use super::request::percent_decoded;
 use crate::domain::access::Scope;
+use crate::domain::collected_event::CallType;
 
 /// One route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,11 @@ pub enum Access {
     Public,
     /// Callers with this right.
     Scope(Scope),
+    /// Clients that nobody controls, with an API key that may collect events. They present it as SDKs do, also where no authorizer
+    /// looks: so the function checks it itself.
+    WriteKey,
+    /// A service that shares a secret with the operator, which the function checks itself; anybody if there is none.
+    SharedSecret,
 }
 
 /// What a route does, by the function that does it.
@@ -50,6 +56,16 @@ pub enum Endpoint {
     ManageDeadLetters(ManageDeadLettersEndpoint),
     /// `functions/manage-keys`.
     ManageKeys(ManageKeysEndpoint),
+    /// `functions/collect-frontend`.
+    CollectFrontend(CollectFrontendEndpoint),
+    /// `functions/receive-rudderstack`.
+    ReceiveRudderstack,
+    /// `functions/receive-analytics`.
+    ReceiveAnalytics(ReceiveAnalyticsEndpoint),
+    /// `functions/receive-cloudevents`.
+    ReceiveCloudevents,
+    /// `functions/manage-rejected-events`.
+    ManageRejectedEvents(ManageRejectedEventsEndpoint),
 }
 
 impl Endpoint {
@@ -63,6 +79,11 @@ impl Endpoint {
             Self::ManageProcessors(_) => "manage-processors",
             Self::ManageDeadLetters(_) => "manage-dead-letters",
             Self::ManageKeys(_) => "manage-keys",
+            Self::CollectFrontend(_) => "collect-frontend",
+            Self::ReceiveRudderstack => "receive-rudderstack",
+            Self::ReceiveAnalytics(_) => "receive-analytics",
+            Self::ReceiveCloudevents => "receive-cloudevents",
+            Self::ManageRejectedEvents(_) => "manage-rejected-events",
         }
     }
 }
@@ -161,13 +182,61 @@ pub enum ManageKeysEndpoint {
     Revoke,
 }
 
+/// What `functions/collect-frontend` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CollectFrontendEndpoint {
+    /// Takes one event.
+    Event,
+    /// Takes several.
+    Batch,
+    /// Takes one that is in the address of a picture.
+    Pixel,
+    /// Says that it is there.
+    Health,
+}
+
+/// What `functions/receive-analytics` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReceiveAnalyticsEndpoint {
+    /// Takes one message, of this call.
+    Call(CallType),
+    /// Takes several.
+    Batch,
+    /// Takes several of the past.
+    Import,
+    /// Takes several from a page that is being left: the key is in the address.
+    Beacon,
+    /// Takes one, of this call, that is in the address of a picture.
+    Pixel(CallType),
+    /// Tells an SDK what it asks for at its start.
+    SourceConfig,
+}
+
+/// What `functions/manage-rejected-events` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ManageRejectedEventsEndpoint {
+    /// Lists events that were rejected.
+    List,
+    /// Takes one in after all.
+    Retry,
+}
+
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     /// To a route.
     Route(Matched),
-    /// Nowhere: it asks which of these methods its path has.
-    Options(String),
+    /// Nowhere: it asks which methods its path has.
+    Options(PathOptions),
+}
+
+/// What a path has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathOptions {
+    /// Its methods, as the header `Allow` lists them.
+    pub methods: String,
+    /// What one of its routes does.
+    pub endpoint: Endpoint,
 }
 
 /// A route that fits a request.
@@ -198,9 +267,13 @@ pub fn find(method: &Method, path: &str) -> Result<Destination, Problem> {
     fitting.retain(|(_, fit)| fit.steps == closest);
     let allowed = allowed_methods(fitting.iter().map(|(route, _)| &route.method));
     let wanted = if *method == Method::HEAD { &Method::GET } else { method };
+    let endpoint = fitting.first().map(|(route, _)| route.endpoint);
     match fitting.into_iter().find(|(route, _)| route.method == *wanted) {
         Some((route, fit)) => Ok(Destination::Route(Matched { route, parameters: fit.parameters })),
-        None if *method == Method::OPTIONS => Ok(Destination::Options(allowed)),
+        None if *method == Method::OPTIONS => {
+            let endpoint = endpoint.ok_or_else(Problem::no_such_path)?;
+            Ok(Destination::Options(PathOptions { methods: allowed, endpoint }))
+        }
         None => Err(Problem::method_not_allowed(allowed)),
     }
 }
@@ -273,7 +346,7 @@ mod tests {
                 let values: Vec<&str> = matched.parameters.iter().map(|(_, value)| value.as_str()).collect();
                 Ok((matched.route.operation_id, values.join(" ")))
             }
-            Destination::Options(allowed) => Ok(("options", allowed)),
+            Destination::Options(options) => Ok(("options", options.methods)),
         }
     }
 

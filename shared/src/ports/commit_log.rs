@@ -7,6 +7,7 @@ use crate::domain::claim::{Claim, ClaimKey, Fence, Slot};
 use crate::domain::commit::Commit;
 use crate::domain::event_id::EventId;
 use crate::domain::identifiers::OrganizationId;
+use crate::domain::message::{LedgerNote, LedgerPage};
 use crate::domain::stream_id::StreamKey;
 use crate::domain::version::Version;
 
@@ -46,6 +47,17 @@ pub trait CommitLog: Send + Sync {
     /// [`StoreError`] if the store does not answer: then the commits may or may not be stored.
     async fn put(&self, commits: &[Commit]) -> Result<Put, StoreError>;
 
+    /// Stores commits as [`CommitLog::put`] does, together with what makes their events count once: notes of messages, and claims of
+    /// ids that are this caller's alone, in place of whatever was claimed under them. All or none: none if a slot is taken, a message
+    /// was noted before, or a page of the ledger has no room for its notes.
+    ///
+    /// Commits, claims and pages are at most [`TogetherWith::MOST`] in all. A message has one note.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store does not answer: then everything may or may not be stored. [`StoreError::Contended`] if others
+    /// write the same at this very moment.
+    async fn put_noting(&self, commits: &[Commit], together: &TogetherWith) -> Result<PutNoting, StoreError>;
+
     /// The claim of this key.
     ///
     /// # Errors
@@ -63,6 +75,36 @@ pub trait CommitLog: Send + Sync {
     /// # Errors
     /// [`StoreError`] if the store does not answer: then the claim may or may not be moved.
     async fn move_claim(&self, key: &ClaimKey, from: Fence, claim: &Claim) -> Result<bool, StoreError>;
+}
+
+/// What is stored with commits, by [`CommitLog::put_noting`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TogetherWith {
+    /// The messages that the commits' events were.
+    pub notes: Vec<LedgerNote>,
+    /// Where events are found by ids that do not say where they lie.
+    pub claims: Vec<(ClaimKey, Claim)>,
+}
+
+impl TogetherWith {
+    /// The most commits, claims and pages of one call.
+    pub const MOST: usize = 100;
+}
+
+/// What came of [`CommitLog::put_noting`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutNoting {
+    /// Everything is stored.
+    Stored,
+    /// Nothing was written: these commits, at least one, stand in the way.
+    Taken(Vec<Commit>),
+    /// Nothing was written: at least one of both stands in the way.
+    Noted {
+        /// Messages of the call that were noted before, with the events that they became.
+        known: Vec<LedgerNote>,
+        /// Pages that have no room.
+        full: Vec<LedgerPage>,
+    },
 }
 
 /// What came of [`CommitLog::put`].

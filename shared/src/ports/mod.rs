@@ -13,6 +13,7 @@ pub mod key_store;
 pub mod outcome_log;
 pub mod queue;
 pub mod random;
+pub mod rejected_events;
 pub mod revision;
 pub mod store_error;
 pub mod timer;

@@ -1,11 +1,14 @@
 //! The contract of [`CommitLog`].
 
+use std::slice;
+
 use super::builders::{client_id, commit, event, large_event, noon, stream};
 use crate::domain::claim::{Claim, ClaimKey, ClaimSubject, Fence, Slot};
-use crate::domain::commit::{Attempt, Commit, RequestToken};
+use crate::domain::commit::{Attempt, Commit, CommittedEvent, RequestToken};
 use crate::domain::event::BodyDigest;
+use crate::domain::message::{LedgerNote, LedgerPage, Mark};
 use crate::domain::version::Version;
-use crate::ports::commit_log::{CommitLog, Put};
+use crate::ports::commit_log::{CommitLog, Put, PutNoting, TogetherWith};
 
 fn slot(commit: &Commit) -> Slot {
     Slot { stream: commit.stream.clone(), first: commit.first }
@@ -159,5 +162,78 @@ pub async fn a_claim_is_moved_only_by_who_knows_its_fence(log: &impl CommitLog) 
     assert!(!log.move_claim(&key, Fence(3), &claim(4, 9)).await.unwrap());
     assert_eq!(log.claim(&key).await.unwrap(), Some(claim(1, 1)));
     assert!(log.move_claim(&key, Fence(1), &claim(2, 5)).await.unwrap());
+    assert_eq!(log.claim(&key).await.unwrap(), Some(claim(2, 5)));
+}
+
+fn events(count: usize) -> Vec<CommittedEvent> {
+    vec![event("a"); count]
+}
+
+fn note(name: u128, mark: u128, event: u64) -> LedgerNote {
+    LedgerNote { page: LedgerPage { organization: None, name }, mark: Mark(mark), event: client_id(event) }
+}
+
+fn with_notes(notes: Vec<LedgerNote>) -> TogetherWith {
+    TogetherWith { notes, claims: Vec::new() }
+}
+
+/// Commits and notes are stored together.
+pub async fn messages_are_noted_with_the_commit_of_their_events(log: &impl CommitLog) {
+    let first = commit("order:1", 1, events(2));
+    let together = with_notes(vec![note(1, 1, 1), note(1, 2, 2), note(2, 3, 3)]);
+    assert_eq!(log.put_noting(slice::from_ref(&first), &together).await.unwrap(), PutNoting::Stored);
+    assert_eq!(log.commit_at(&slot(&first)).await.unwrap().as_ref(), Some(&first));
+    // Others may be noted in the same pages.
+    let second = commit("order:1", 3, events(1));
+    assert_eq!(log.put_noting(&[second], &with_notes(vec![note(1, 4, 4)])).await.unwrap(), PutNoting::Stored);
+}
+
+/// And the events that they became are told, whatever page or organization else has the same mark.
+pub async fn a_message_that_was_noted_refuses_the_commit(log: &impl CommitLog) {
+    log.put_noting(&[commit("order:1", 1, events(1))], &with_notes(vec![note(1, 1, 1), note(2, 9, 7)])).await.unwrap();
+    let second = commit("order:1", 2, events(3));
+    let notes = vec![note(1, 2, 12), note(1, 1, 11), note(2, 9, 13), note(3, 1, 14)];
+    let refused = log.put_noting(slice::from_ref(&second), &with_notes(notes)).await.unwrap();
+    let PutNoting::Noted { mut known, full } = refused else { panic!("{refused:?}") };
+    known.sort();
+    assert_eq!((known, full), (vec![note(1, 1, 1), note(2, 9, 7)], Vec::new()));
+    assert_eq!(log.commit_at(&slot(&second)).await.unwrap(), None);
+    let foreign = LedgerNote { page: LedgerPage { organization: "acme".parse().ok(), name: 1 }, ..note(1, 1, 15) };
+    assert_eq!(log.put_noting(&[second], &with_notes(vec![foreign, note(3, 1, 14)])).await.unwrap(), PutNoting::Stored);
+}
+
+/// A taken slot is told before anything else, and nothing is noted.
+pub async fn a_taken_slot_notes_nothing(log: &impl CommitLog) {
+    let standing = commit("order:1", 1, events(1));
+    log.put(slice::from_ref(&standing)).await.unwrap();
+    let mine = Commit { attempt: Attempt(77), ..standing.clone() };
+    let together = with_notes(vec![note(1, 1, 1)]);
+    assert_eq!(log.put_noting(&[mine], &together).await.unwrap(), PutNoting::Taken(vec![standing]));
+    assert_eq!(log.put_noting(&[commit("order:1", 2, events(1))], &together).await.unwrap(), PutNoting::Stored);
+}
+
+/// As many as it takes, and no more.
+pub async fn a_page_that_is_full_takes_no_more_and_still_knows_its_messages(log: &impl CommitLog) {
+    let most = u128::from(LedgerPage::MOST_MARKS);
+    for from in (0..most).step_by(100) {
+        let notes = (from..from + 100).map(|mark| note(1, mark, 1)).collect();
+        let first = u64::try_from(from).unwrap() + 1;
+        assert_eq!(log.put_noting(&[commit("order:1", first, events(100))], &with_notes(notes)).await.unwrap(), PutNoting::Stored);
+    }
+    let next = commit("order:1", u64::try_from(most).unwrap() + 1, events(1));
+    let page = LedgerPage { organization: None, name: 1 };
+    let one_more = log.put_noting(slice::from_ref(&next), &with_notes(vec![note(1, most, 2)])).await.unwrap();
+    assert_eq!(one_more, PutNoting::Noted { known: Vec::new(), full: vec![page] });
+    let again = log.put_noting(slice::from_ref(&next), &with_notes(vec![note(1, 5, 2)])).await.unwrap();
+    assert_eq!(again, PutNoting::Noted { known: vec![note(1, 5, 1)], full: Vec::new() });
+    assert_eq!(log.put_noting(&[next], &with_notes(vec![note(2, most, 2)])).await.unwrap(), PutNoting::Stored);
+}
+
+/// In place of what was claimed before.
+pub async fn claims_are_stored_with_the_commit(log: &impl CommitLog) {
+    let [key, ..] = keys();
+    log.put_claim(&key, &claim(1, 1)).await.unwrap();
+    let together = TogetherWith { notes: vec![note(1, 1, 1)], claims: vec![(key.clone(), claim(2, 5))] };
+    assert_eq!(log.put_noting(&[commit("order:1", 1, events(1))], &together).await.unwrap(), PutNoting::Stored);
     assert_eq!(log.claim(&key).await.unwrap(), Some(claim(2, 5)));
 }

@@ -14,6 +14,7 @@ pub mod event_reader;
 pub mod key_store;
 pub mod outcome_log;
 pub mod queue;
+pub mod rejected_events;
 pub mod webhook_sender;
 
 /// Makes a test of each clause of a contract for one adapter.
@@ -52,6 +53,11 @@ macro_rules! store_contracts {
             an_id_that_was_made_here_is_known,
             a_claim_is_put_once,
             a_claim_is_moved_only_by_who_knows_its_fence,
+            messages_are_noted_with_the_commit_of_their_events,
+            a_message_that_was_noted_refuses_the_commit,
+            a_taken_slot_notes_nothing,
+            a_page_that_is_full_takes_no_more_and_still_knows_its_messages,
+            claims_are_stored_with_the_commit,
         ]);
         $crate::contract!(outcome_log: $events, [
             an_outcome_is_read_back_as_it_was_saved,
@@ -91,7 +97,13 @@ macro_rules! store_contracts {
 /// Every clause of the contracts of what is defined and sent, for one adapter of definitions, deliveries and dead letters.
 #[macro_export]
 macro_rules! delivery_contracts {
-    ($definitions:ident, $deliveries:ident, $dead_letters:ident) => {
+    ($definitions:ident, $deliveries:ident, $dead_letters:ident, $rejected_events:ident) => {
+        $crate::contract!(rejected_events: $rejected_events, [
+            a_rejected_event_is_read_back_as_it_was_kept,
+            rejected_events_are_listed_latest_first_and_by_organization,
+            a_rejected_event_of_no_possible_id_is_not_found,
+            a_rejected_event_that_was_removed_is_gone,
+        ]);
         $crate::contract!(definition_store: $definitions, [
             before_the_first_save_there_are_no_definitions,
             a_processor_is_read_back_as_it_was_saved,

@@ -15,7 +15,7 @@ use local::background::Background;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
-use shared::adapters::memory::MemoryKeys;
+use shared::adapters::memory::{MemoryKeys, MemoryRejectedEvents};
 use shared::commands::append::KnownHeads;
 use shared::commands::count_events::{CountEventsPorts, count_events};
 use shared::commands::dispatch_events::{DispatchEventsPorts, dispatch_events};
@@ -23,6 +23,7 @@ use shared::commands::sweep::{SweepReach, Swept};
 use shared::domain::counters::ShardId;
 use shared::domain::queue::{Queue, WorkQueue};
 use shared::domain::timestamp::Timestamp;
+use shared::http::collect::settings::CollectSettings;
 use shared::ports::clock::Clock as _;
 use shared::ports::definition_store::{DefinitionStore as _, Freshness};
 use shared::ports::delivery_log::DeliveryLog as _;
@@ -85,6 +86,7 @@ fn process(surroundings: &Arc<Surroundings>, clock: &Arc<StoppedClock>, random: 
         definitions: all(),
         deliveries: all(),
         dead_letters: all(),
+        rejected: Arc::new(MemoryRejectedEvents::default()),
         counters: all(),
         queues: all(),
         webhooks: all(),
@@ -95,6 +97,9 @@ fn process(surroundings: &Arc<Surroundings>, clock: &Arc<StoppedClock>, random: 
         heads: KnownHeads::default(),
         cache: KeyCache::new(None),
         access: Checking::Off,
+        collect: CollectSettings::default(),
+        rudderstack: None,
+        limits: None,
     };
     Arc::new(Background::new(Arc::new(app), all(), surroundings.queues.clone(), all()))
 }

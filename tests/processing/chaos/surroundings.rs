@@ -38,7 +38,7 @@ use shared::domain::version::Version;
 use shared::domain::webhook_url::WebhookUrl;
 use shared::domain::work::StreamRef;
 use shared::ports::clock::Clock as _;
-use shared::ports::commit_log::{CommitLog, Put};
+use shared::ports::commit_log::{CommitLog, Put, PutNoting, TogetherWith};
 use shared::ports::counter_store::CounterStore;
 use shared::ports::dead_letters::DeadLetters;
 use shared::ports::definition_store::{DefinitionStore, Freshness};
@@ -259,6 +259,16 @@ impl Surroundings {
         (records.iter().filter_map(change).collect(), end)
     }
 
+    /// Notes commits that were stored.
+    fn committed(&self, commits: &[Commit]) {
+        for commit in commits {
+            let moment = self.next();
+            self.history().commits.push((moment, commit.clone()));
+            let change = ChangeKind::Committed { commit: Box::new(commit.clone()), list: None, settled: 0 };
+            self.record(shard_of(&commit.stream), Happening::Committed(Box::new(commit.clone())), Some(change));
+        }
+    }
+
     /// Notes the definitions as they are now.
     fn defined(&self, definitions: Arc<Definitions>) {
         let moment = self.next();
@@ -294,12 +304,18 @@ impl CommitLog for Surroundings {
         self.call(async {
             let put = self.events.put(commits).await?;
             if put == Put::Stored {
-                for commit in commits {
-                    let moment = self.next();
-                    self.history().commits.push((moment, commit.clone()));
-                    let change = ChangeKind::Committed { commit: Box::new(commit.clone()), list: None, settled: 0 };
-                    self.record(shard_of(&commit.stream), Happening::Committed(Box::new(commit.clone())), Some(change));
-                }
+                self.committed(commits);
+            }
+            Ok(put)
+        })
+        .await
+    }
+
+    async fn put_noting(&self, commits: &[Commit], together: &TogetherWith) -> Result<PutNoting, StoreError> {
+        self.call(async {
+            let put = self.events.put_noting(commits, together).await?;
+            if put == PutNoting::Stored {
+                self.committed(commits);
             }
             Ok(put)
         })

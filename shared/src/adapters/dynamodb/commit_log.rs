@@ -19,7 +19,7 @@ use crate::domain::event_id::EventId;
 use crate::domain::identifiers::OrganizationId;
 use crate::domain::stream_id::StreamKey;
 use crate::domain::version::Version;
-use crate::ports::commit_log::{CommitLog, Put};
+use crate::ports::commit_log::{CommitLog, Put, PutNoting, TogetherWith};
 use crate::ports::store_error::StoreError;
 
 const KEY_IS_FREE: &str = "attribute_not_exists(pk)";
@@ -103,6 +103,10 @@ impl CommitLog for DynamoEvents {
                 self.put_together(commits, written).await
             }
         }
+    }
+
+    async fn put_noting(&self, commits: &[Commit], together: &TogetherWith) -> Result<PutNoting, StoreError> {
+        self.put_with_notes(commits, together).await
     }
 
     async fn claim(&self, key: &ClaimKey) -> Result<Option<Claim>, StoreError> {

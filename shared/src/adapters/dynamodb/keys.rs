@@ -1,5 +1,8 @@
 //! The only place that spells the table's keys.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use crate::domain::category::EventCategory;
 use crate::domain::claim::{ClaimKey, ClaimSubject, Slot};
 use crate::domain::commit::Commit;
@@ -7,6 +10,7 @@ use crate::domain::counters::{CounterKey, CounterScope, IndexList, Period};
 use crate::domain::delivery::DeliveryId;
 use crate::domain::event_id::EventId;
 use crate::domain::identifiers::{OrganizationId, ProcessorId, SessionId, SubscriptionId, UserId};
+use crate::domain::message::{LedgerPage, Mark};
 use crate::domain::status::EventStatus;
 use crate::domain::stream_id::{StreamAddress, StreamKey};
 use crate::domain::timestamp::{Day, Timestamp};
@@ -171,6 +175,21 @@ pub(super) fn due_order(due_at: Timestamp, id: &DeliveryId) -> String {
 
 /// The partition of all dead letters.
 pub(super) const LETTERS_PK: &str = "X";
+
+/// The partition of all rejected events.
+pub(super) const REJECTED_PK: &str = "B";
+
+/// The partition of one page of the ledger of messages.
+pub(super) fn ledger_pk(page: &LedgerPage) -> String {
+    format!("M#{}#{:032x}", page.organization.as_ref().map_or(String::new(), escaped), page.name)
+}
+
+pub(super) const LEDGER_SK: &str = "M";
+
+/// The attribute of a page that stands for a message.
+pub(super) fn mark(mark: Mark) -> String {
+    format!("m{}", URL_SAFE_NO_PAD.encode(&mark.0.to_be_bytes()[7..]))
+}
 
 pub(super) fn counter_pk(scope: &CounterScope) -> String {
     match scope {

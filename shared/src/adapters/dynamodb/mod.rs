@@ -12,8 +12,10 @@ mod failure;
 mod items;
 mod key_store;
 mod keys;
+mod ledger;
 mod meter;
 mod outcome_log;
+mod rejected_events;
 mod revised;
 mod scan;
 #[cfg(feature = "stream")]

@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_default_map_can_be_written_down() {
-        let text = "service=events:read+events:write, admin=admin+events:write+events:read, device=events:write, user=";
+        let text = "service=events:read+events:write, admin=admin+events:write+events:read+events:collect, device=events:write, user=";
         assert_eq!(RightsMap::parse(text), Ok(RightsMap::default()));
     }
 

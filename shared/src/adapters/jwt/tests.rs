@@ -186,9 +186,9 @@ fn a_token_of_the_platform_names_its_subject_its_rights_and_its_organization() {
 
 #[test]
 fn rights_come_from_words_of_the_map_from_names_of_rights_and_from_permissions() {
-    use Scope::{Admin, Read, Write};
+    use Scope::{Admin, Collect, Read, Write};
     for (changes, scopes) in [
-        (json!({"scope": "admin"}), vec![Write, Read, Admin]),
+        (json!({"scope": "admin"}), vec![Write, Read, Collect, Admin]),
         (json!({"scope": "service"}), vec![Write, Read]),
         (json!({"scope": "device", "organization_id": "acme"}), vec![Write]),
         (json!({"scope": "user", "organization_id": "acme"}), vec![]),

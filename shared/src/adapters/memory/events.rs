@@ -10,16 +10,17 @@ use crate::domain::commit::Commit;
 use crate::domain::definitions::Definitions;
 use crate::domain::event::Event;
 use crate::domain::event_id::EventId;
-use crate::domain::identifiers::{OrganizationId, SubscriptionId};
+use crate::domain::identifiers::{OrganizationId, SessionId, SubscriptionId, UserId};
+use crate::domain::message::{LedgerNote, LedgerPage, Mark};
 use crate::domain::outcome::Outcome;
 use crate::domain::processor::Processor;
-use crate::domain::query::{EventPage, EventQuery, ObservedEvent, PageStart, Total};
+use crate::domain::query::{Anonymous, EventPage, EventQuery, ObservedEvent, PageStart, Total, before_known, visits_of};
 use crate::domain::statistics::{Statistics, StatisticsScope};
 use crate::domain::stream_id::StreamKey;
 use crate::domain::subscription::Subscription;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::version::Version;
-use crate::ports::commit_log::{CommitLog, Put};
+use crate::ports::commit_log::{CommitLog, Put, PutNoting, TogetherWith};
 use crate::ports::definition_store::{DefinitionStore, Freshness};
 use crate::ports::event_reader::{EventReader, StreamRequest, StreamSlice};
 use crate::ports::outcome_log::{ConcludedCommit, OutcomeLog};
@@ -34,11 +35,21 @@ pub struct MemoryEvents(Mutex<State>);
 struct State {
     commits: BTreeMap<(StreamKey, Version), Commit>,
     claims: BTreeMap<ClaimKey, Claim>,
+    ledger: BTreeMap<LedgerPage, BTreeMap<Mark, EventId>>,
     definitions: Arc<Definitions>,
     outcomes: BTreeMap<EventId, (Outcome, Revision)>,
 }
 
 impl State {
+    /// The commits that stand where these are to go.
+    fn taken(&self, commits: &[Commit]) -> Vec<Commit> {
+        commits.iter().filter_map(|commit| self.commits.get(&(commit.stream.clone(), commit.first)).cloned()).collect()
+    }
+
+    fn store(&mut self, commits: &[Commit]) {
+        self.commits.extend(commits.iter().map(|commit| ((commit.stream.clone(), commit.first), commit.clone())));
+    }
+
     fn events(&self) -> impl Iterator<Item = ObservedEvent> {
         self.commits.values().flat_map(|commit| self.observe(commit))
     }
@@ -67,6 +78,19 @@ impl MemoryEvents {
             state.definitions = Arc::new(change(&state.definitions));
         }
         unchanged
+    }
+
+    /// What happened in a user's visits before it was known.
+    fn before_known(&self, user: &UserId, organization: Option<&OrganizationId>) -> Vec<Event> {
+        let all: Vec<Event> = self.state().events().map(|observed| observed.event).collect();
+        let is_theirs = |event: &&Event| organization.is_none() || event.organization() == organization;
+        let known: Vec<Event> = all.iter().filter(is_theirs).filter(|event| event.details.user.as_ref() == Some(user)).cloned().collect();
+        let of_visit = |(organization, session): (Option<OrganizationId>, SessionId)| {
+            let in_visit =
+                |event: &&Event| event.organization() == organization.as_ref() && event.details.session.as_ref() == Some(&session);
+            before_known(user, all.iter().filter(in_visit).cloned().collect())
+        };
+        visits_of(&known).into_iter().flat_map(of_visit).collect()
     }
 
     /// All commits, by stream and version.
@@ -100,13 +124,42 @@ impl CommitLog for MemoryEvents {
 
     async fn put(&self, commits: &[Commit]) -> Result<Put, StoreError> {
         let mut state = self.state();
-        let taken: Vec<Commit> =
-            commits.iter().filter_map(|commit| state.commits.get(&(commit.stream.clone(), commit.first)).cloned()).collect();
+        let taken = state.taken(commits);
         if !taken.is_empty() {
             return Ok(Put::Taken(taken));
         }
-        state.commits.extend(commits.iter().map(|commit| ((commit.stream.clone(), commit.first), commit.clone())));
+        state.store(commits);
         Ok(Put::Stored)
+    }
+
+    async fn put_noting(&self, commits: &[Commit], together: &TogetherWith) -> Result<PutNoting, StoreError> {
+        let mut state = self.state();
+        let taken = state.taken(commits);
+        if !taken.is_empty() {
+            return Ok(PutNoting::Taken(taken));
+        }
+        let mut by_page: BTreeMap<&LedgerPage, Vec<&LedgerNote>> = BTreeMap::new();
+        for note in &together.notes {
+            by_page.entry(&note.page).or_default().push(note);
+        }
+        let (mut known, mut full) = (Vec::new(), Vec::new());
+        for (page, notes) in by_page {
+            let Some(noted) = state.ledger.get(page) else { continue };
+            let before = known.len();
+            known.extend(notes.iter().filter_map(|note| Some(LedgerNote { event: *noted.get(&note.mark)?, ..LedgerNote::clone(note) })));
+            if known.len() == before && noted.len() + notes.len() > LedgerPage::MOST_MARKS as usize {
+                full.push(page.clone());
+            }
+        }
+        if !known.is_empty() || !full.is_empty() {
+            return Ok(PutNoting::Noted { known, full });
+        }
+        state.store(commits);
+        for note in &together.notes {
+            state.ledger.entry(note.page.clone()).or_default().insert(note.mark, note.event);
+        }
+        state.claims.extend(together.claims.iter().cloned());
+        Ok(PutNoting::Stored)
     }
 
     async fn claim(&self, key: &ClaimKey) -> Result<Option<Claim>, StoreError> {
@@ -202,6 +255,14 @@ impl EventReader for MemoryEvents {
     async fn query(&self, query: &EventQuery, _now: Timestamp) -> Result<EventPage, StoreError> {
         let matches = |event: &ObservedEvent| query.filter.matches(&event.event) && query.filter.matches_status(event.outcome.status);
         let mut events: Vec<ObservedEvent> = self.state().events().filter(matches).collect();
+        if let (Some(user), Anonymous::Included) = (&query.filter.user, query.filter.anonymous) {
+            let before = self.before_known(user, query.filter.organization.as_ref());
+            let rest = query.filter.of_visits();
+            let wanted = |event: &ObservedEvent| {
+                before.contains(&event.event) && rest.matches(&event.event) && rest.matches_status(event.outcome.status)
+            };
+            events.extend(self.state().events().filter(wanted));
+        }
         events.sort_by_key(|event| std::cmp::Reverse(event.event.position()));
         let total = events.len() as u64;
         let skip = match query.start {

@@ -4,6 +4,7 @@ mod bus;
 mod dead_letters;
 mod deliveries;
 mod events;
+mod rejected_events;
 mod stores;
 mod webhooks;
 
@@ -11,5 +12,6 @@ pub use bus::MemoryBus;
 pub use dead_letters::MemoryDeadLetters;
 pub use deliveries::MemoryDeliveries;
 pub use events::MemoryEvents;
+pub use rejected_events::MemoryRejectedEvents;
 pub use stores::{MemoryCounters, MemoryKeys};
 pub use webhooks::MemoryWebhooks;

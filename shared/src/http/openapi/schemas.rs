@@ -10,9 +10,11 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::commands::resend_deliveries::RecoverScope;
 use crate::domain::access::Scope;
 use crate::domain::category::EventCategory;
+use crate::domain::collected_event::{CallType, Collector};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::outcome::ResultStatus;
 use crate::domain::queue::WorkQueue;
+use crate::domain::rejected_event::RejectionReason;
 use crate::domain::source::EventSource;
 use crate::domain::status::EventStatus;
 use crate::domain::subscription::{DeliveryLogging, Ordering};
@@ -47,6 +49,9 @@ words!(OrderingSchema, "Ordering", Ordering, "Whether the events of a stream are
 words!(DeliveryLoggingSchema, "DeliveryLogging", DeliveryLogging, "Which deliveries are kept: those with a failed attempt, or all.");
 words!(DeliveryStatusSchema, "DeliveryStatus", DeliveryState, "How far a delivery has come.");
 words!(RecoverScopeSchema, "RecoverScope", RecoverScope, "What is sent again: what failed or was canceled, or everything.");
+words!(CallTypeSchema, "CallType", CallType, "A call of an analytics SDK.");
+words!(CollectorSchema, "Collector", Collector, "The door that events of clients come through which nobody controls.");
+words!(RejectionReasonSchema, "RejectionReason", RejectionReason, "What kind of thing is wrong with an event that is not recorded.");
 words!(WorkQueueSchema, "WorkQueue", WorkQueue, "A queue of work.");
 
 /// The schema of objects that producers fill as they like.

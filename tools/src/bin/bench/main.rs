@@ -149,7 +149,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // The embedded store warns of every condition that does not hold, which is how writers find out about each other.
     telemetry::start(LogFormat::Text, tracing::Level::ERROR);
-    match bench(&arguments).await {
+    match Box::pin(bench(&arguments)).await {
         Ok(rows) => {
             let in_colour = std::io::stdout().is_terminal() && tools::environment("NO_COLOR").is_none();
             print!("{}", report::tables(&rows, in_colour));
@@ -168,7 +168,7 @@ async fn bench(arguments: &Arguments) -> Result<Vec<Row>, BenchError> {
     let sizes = if arguments.measures(Subject::Operations) { arguments.sizes() } else { Vec::new() };
     for size in &sizes {
         let least = sizes.first().filter(|least| *least < size).copied();
-        measures.extend(at_size(*size, least, &arguments.pace()).await?);
+        measures.extend(Box::pin(at_size(*size, least, &arguments.pace())).await?);
     }
     if arguments.measures(Subject::After) {
         measures.extend(after_the_answer(&arguments.pace()).await?);
@@ -193,7 +193,7 @@ async fn at_size(size: u32, least: Option<u32>, pace: &Pace) -> Result<Vec<Measu
     let targets = fill::targets(&store).await?;
     measures.extend(measure(&store, &service, pace, &operation::reads(&targets)).await?);
     phase("read");
-    measures.extend(store.counted(measure(&store, &service, pace, &operation::writes())).await?);
+    measures.extend(Box::pin(store.counted(measure(&store, &service, pace, &operation::writes()))).await?);
     phase("written");
     for (batch, events) in COUNTED {
         measures.push(timing::count(&store, &mut mix, batch, events).await?);

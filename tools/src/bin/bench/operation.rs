@@ -15,6 +15,8 @@ use crate::store::{NOW, Store};
 
 pub(crate) const CREATE: &str = "/api/v1/events/create";
 pub(crate) const BATCH: &str = "/api/v1/events/batch";
+const FRONTEND: &str = "/api/v1/events/frontend";
+const ANALYTICS: &str = "/v1/batch";
 const QUERY: &str = "/api/v1/events/query";
 
 /// How many streams writers of one stream take turns at: far more than there are connections, so
@@ -160,6 +162,17 @@ fn get(name: &'static str, ids: Vec<EventId>) -> Operation {
     })
 }
 
+/// When a visit has its events that are sent in one request: some twenty each minute, as pages do.
+fn made_at(number: u64) -> DateTime<Utc> {
+    NOW - TimeDelta::minutes(i64::try_from(number / STREAMS % 1_000_000).unwrap_or_default())
+}
+
+/// So many events of one visit.
+fn collected(number: u64, events: u64) -> Result<Call, BenchError> {
+    let views: Vec<Value> = (0..events).map(|event| sample::view(number % STREAMS, number * events + event, made_at(number))).collect();
+    Call::post(&format!("{FRONTEND}/batch"), &json!({"events": views}))
+}
+
 /// What adds to the store.
 pub(crate) fn writes() -> Vec<Operation> {
     let user = |kind: &str, number: u64| format!("{kind}-{}", number % STREAMS);
@@ -197,5 +210,16 @@ pub(crate) fn writes() -> Vec<Operation> {
         many(Operation::batch("batch_20_many_streams", 20, move |number| many_streams(number, 20))),
         Operation::batch("batch_100_one_stream", 100, move |number| one_stream(number, 100)),
         many(Operation::batch("batch_100_many_streams", 100, move |number| many_streams(number, 100))),
+        Operation {
+            measured: Where::Everywhere,
+            ..Operation::create("collect", |number| Call::post(FRONTEND, &sample::view(number % STREAMS, number, made_at(number))))
+        },
+        Operation::batch("collect_20", 20, |number| collected(number, 20)),
+        Operation::batch("collect_100", 100, |number| collected(number, 100)),
+        Operation::batch("sdk_batch_20", 20, |number| {
+            let messages: Vec<Value> =
+                (0..20).map(|event| sample::message(number % STREAMS, number * 20 + event, made_at(number))).collect();
+            Call::post(ANALYTICS, &json!({"batch": messages, "sentAt": text(NOW)}))
+        }),
     ]
 }

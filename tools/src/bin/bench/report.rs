@@ -130,6 +130,9 @@ fn goal(measure: &Measure) -> Option<Goal> {
         "create" => ("≤ 2.4 write units, 1 call".to_owned(), at_most(write_units, 2.4) && at_most(calls, 1.0)),
         "create_unknown_head" => ("≤ 2.4 write units, 2 calls".to_owned(), at_most(write_units, 2.4) && at_most(calls, 2.0)),
         "batch_20_one_stream" => ("≤ 0.6 write units".to_owned(), at_most(write_units, 0.6)),
+        "collect_20" | "sdk_batch_20" => {
+            ("≤ 0.75 write units, 1 call for all".to_owned(), at_most(write_units, 0.75) && at_most(calls * 20.0, 1.0))
+        }
         "batch_100_one_stream" => ("1 call for all".to_owned(), at_most(calls * 100.0, 1.0)),
         "get" => ("1 call and 1 for the outcome".to_owned(), at_most(calls, 2.0)),
         "query_type_time_1000" => ("≤ 60 read units".to_owned(), at_most(read_units, 60.0)),

@@ -37,6 +37,35 @@ pub(crate) fn with(mut event: Value, field: &str, value: impl Into<Value>) -> Va
     event
 }
 
+/// What a page tells of one visit: half a kilobyte.
+pub(crate) fn view(visit: u64, number: u64, moment: DateTime<Utc>) -> Value {
+    let page = format!("https://shop.example/p/{}", number * 7919 % 1_000_000);
+    json!({
+        "event_type": "product_view", "category": "page_view", "page_url": page, "session_id": format!("visit-{visit}"),
+        "message_id": format!("5f0c6a51-3a51-4b0e-9d0e-{number:012x}"), "timestamp": moment.to_rfc3339_opts(SecondsFormat::Micros, true),
+        "data": {"product_id": format!("{}", number * 7919 % 1_000_000), "price": 19.99, "list": "search results", "position": number % 20},
+        "metadata": {"locale": "en-GB", "screen": "1920x1080", "campaign": "spring", "experiment": {"checkout": "b", "search": "a"}},
+    })
+}
+
+/// The same as an analytics SDK sends it: a kilobyte.
+pub(crate) fn message(visit: u64, number: u64, moment: DateTime<Utc>) -> Value {
+    let page = format!("/p/{}", number * 7919 % 1_000_000);
+    json!({
+        "type": "track", "event": "Product Viewed", "channel": "web", "anonymousId": format!("0b5e2a6c-55a1-4b0e-9d0e-{visit:012x}"),
+        "userId": format!("sdk-{visit}"), "messageId": format!("6a1d7b62-4b62-4c1f-8e1f-{number:012x}"),
+        "originalTimestamp": moment.to_rfc3339_opts(SecondsFormat::Micros, true), "sentAt": moment.to_rfc3339_opts(SecondsFormat::Micros, true),
+        "properties": {"product_id": format!("{}", number * 7919 % 1_000_000), "price": 19.99, "list": "search results", "position": number % 20},
+        "context": {
+            "sessionId": 1_700_000_000 + visit, "locale": "en-GB", "timezone": "GMT+0000", "screen": {"width": 1920, "height": 1080, "density": 2},
+            "library": {"name": "RudderLabs JavaScript SDK", "version": "3.34.1"}, "app": {"name": "shop", "version": "2.4.0"},
+            "page": {"path": page, "referrer": "$direct", "title": "Shop", "url": format!("https://shop.example{page}")},
+            "userAgent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+        },
+        "integrations": {"All": true},
+    })
+}
+
 fn euros(cents: u64) -> Value {
     let number = format!("{}.{:02}", cents / 100, cents % 100);
     serde_json::from_str(&number).unwrap_or_default()

@@ -272,7 +272,7 @@ impl Service {
         let address = listener.local_addr().map_err(BenchError::Socket)?;
         let client = HttpClient::new(&format!("http://{address}"))?.with_key(store.key.reveal())?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(server::serve(listener, Arc::clone(&store.app), async move { stopped.await.unwrap_or_default() }));
+        let serving = tokio::spawn(server::serve(listener, Arc::clone(&store.app), 0, async move { stopped.await.unwrap_or_default() }));
         Ok(Self { client, stop, serving })
     }
 

@@ -7,6 +7,7 @@ use shared::adapters::dynamodb::DynamoEvents;
 use shared::adapters::embedded_queues::EmbeddedQueues;
 use shared::commands::append::KnownHeads;
 use shared::domain::access::ApiKeySecret;
+use shared::http::collect::settings::CollectSettings;
 use shared::ports::clock::Clock;
 use shared::ports::random::Random;
 use shared::ports::timer::Timer;
@@ -38,6 +39,7 @@ impl Surroundings {
             definitions: Arc::new(events.clone()),
             deliveries: Arc::new(events.clone()),
             dead_letters: Arc::new(events.clone()),
+            rejected: Arc::new(events.clone()),
             counters: Arc::new(events.clone()),
             queues: Arc::new(self.queues.clone()),
             webhooks: Arc::clone(&self.webhooks),
@@ -48,6 +50,9 @@ impl Surroundings {
             heads: KnownHeads::default(),
             cache: KeyCache::new(Some(key.digest())),
             access: Checking::On,
+            collect: CollectSettings::default(),
+            rudderstack: None,
+            limits: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::super::DynamoEvents;
 use super::super::items::{self, Item, read_text};
@@ -13,7 +14,8 @@ use crate::domain::commit::Commit;
 use crate::domain::counters::{CounterKey, CounterScope, IndexList, Period, Tally};
 use crate::domain::definitions::Definitions;
 use crate::domain::event::{Event, Position};
-use crate::domain::query::{EventFilter, EventPage, EventQuery, ObservedEvent, PageStart, Total};
+use crate::domain::identifiers::UserId;
+use crate::domain::query::{Anonymous, EventFilter, EventPage, EventQuery, ObservedEvent, PageStart, Total, before_known, visits_of};
 use crate::domain::status::EventStatus;
 use crate::domain::stream_id::{StreamId, StreamKey, place_of};
 use crate::domain::timestamp::{Day, Hour, Timestamp};
@@ -25,6 +27,9 @@ use crate::ports::store_error::StoreError;
 const MOST_COMMITS: usize = 20_000;
 /// About the most bytes of events on one page: more than an answer holds, which says where to go on.
 const MOST_PAGE_BYTES: usize = 8 * 1024 * 1024;
+/// The most visits of a user that are looked into, and how many at a time.
+const MOST_VISITS: usize = 200;
+const VISITS_AT_ONCE: usize = 8;
 /// How many events are looked at between reads of their outcomes.
 const EVENTS_A_STEP: usize = 500;
 
@@ -45,6 +50,11 @@ impl DynamoEvents {
                     return Ok(EventPage { events: Vec::new(), total: Total::Exactly(0), next: None });
                 }
             }
+        }
+        if let (Some(user), Anonymous::Included) = (&filter.user, filter.anonymous) {
+            let (events, complete) = self.with_visits(user, &filter).await?;
+            let observed = self.observe(events, &definitions).await?;
+            return Ok(page_of(observed, query, &filter, complete));
         }
         if filter.user.is_some() || filter.session.is_some() {
             let (commits, complete) = self.of_entity(&filter).await?;
@@ -88,6 +98,31 @@ fn page_of(mut events: Vec<ObservedEvent>, query: &EventQuery, filter: &EventFil
 }
 
 impl DynamoEvents {
+    /// The user's events that match, with those of its visits from before it was known, and whether these are all.
+    async fn with_visits(&self, user: &UserId, filter: &EventFilter) -> Result<(Vec<Event>, bool), StoreError> {
+        // Whenever the user was known: what is asked for may lie before.
+        let of_user = EventFilter { user: Some(user.clone()), organization: filter.organization.clone(), ..EventFilter::default() };
+        let (commits, mut complete) = self.of_entity(&of_user).await?;
+        let known = matching(&commits, &of_user);
+        let visits: Vec<_> = visits_of(&known).into_iter().collect();
+        complete &= visits.len() <= MOST_VISITS;
+        let of_visits = stream::iter(visits.into_iter().rev().take(MOST_VISITS)).map(async |(organization, session)| {
+            let of_visit = EventFilter { session: Some(session), organization: organization.clone(), ..EventFilter::default() };
+            let (commits, complete) = self.of_entity(&of_visit).await?;
+            let mut events = matching(&commits, &of_visit);
+            events.retain(|event| event.organization() == organization.as_ref());
+            Ok::<_, StoreError>((before_known(user, events), complete))
+        });
+        let of_visits: Vec<(Vec<Event>, bool)> = of_visits.buffered(VISITS_AT_ONCE).try_collect().await?;
+        let mut events: Vec<Event> = known.into_iter().filter(|event| filter.matches(event)).collect();
+        let rest = filter.of_visits();
+        for (before, all) in of_visits {
+            complete &= all;
+            events.extend(before.into_iter().filter(|event| rest.matches(event)));
+        }
+        Ok((events, complete))
+    }
+
     /// All commits of the filter's user, or else session, and whether these are all there are.
     pub(super) async fn of_entity(&self, filter: &EventFilter) -> Result<(Vec<Commit>, bool), StoreError> {
         let (entity, index, attribute, value) = match (&filter.user, &filter.session) {

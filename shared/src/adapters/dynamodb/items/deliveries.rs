@@ -1,12 +1,13 @@
-//! Items of deliveries, of how receivers answer, and of dead letters.
+//! Items of deliveries, of how receivers answer, of dead letters and of rejected events.
 
 use super::{BODY, Item, corrupt, number, read_text, text};
 use crate::adapters::dynamodb::keys;
 use crate::domain::dead_letter::DeadLetter;
 use crate::domain::delivery::{Delivery, DeliveryState};
+use crate::domain::rejected_event::RejectedEvent;
 use crate::ports::store_error::StoreError;
 
-/// The message of a dead letter. Apart, because JSON within JSON may be several times as large.
+/// The message of a dead letter, or what was sent as an event. Apart, because JSON within JSON may be several times as large.
 const MESSAGE: &str = "msg";
 
 /// A value as JSON under a key.
@@ -47,4 +48,19 @@ pub(in crate::adapters::dynamodb) fn write_letter(letter: &DeadLetter) -> Result
 /// Reads what [`write_letter`] wrote.
 pub(in crate::adapters::dynamodb) fn read_letter(item: &Item) -> Result<DeadLetter, StoreError> {
     Ok(DeadLetter { body: read_text(item, MESSAGE)?.to_owned(), ..read_json(item)? })
+}
+
+/// A rejected event's item, which expires.
+pub(in crate::adapters::dynamodb) fn write_rejected(event: &RejectedEvent) -> Result<Item, StoreError> {
+    let mut open = event.clone();
+    let body = std::mem::take(&mut open.body);
+    let mut item = write_json(keys::REJECTED_PK.to_owned(), event.id.to_string(), &open)?;
+    item.insert(MESSAGE.to_owned(), text(body));
+    item.insert(keys::EXPIRES.to_owned(), number(event.expires_at().second()));
+    Ok(item)
+}
+
+/// Reads what [`write_rejected`] wrote.
+pub(in crate::adapters::dynamodb) fn read_rejected(item: &Item) -> Result<RejectedEvent, StoreError> {
+    Ok(RejectedEvent { body: read_text(item, MESSAGE)?.to_owned(), ..read_json(item)? })
 }

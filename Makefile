@@ -20,7 +20,7 @@ SMALL ?=
 LOCAL := $(or $(CARGO_TARGET_DIR),target)/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-aws check bench starts seed demo-webhooks rules fmt openapi cost audit clean-data deploy logs destroy
+.PHONY: help run test test-aws check bench starts seed demo-webhooks fuzz rules fmt openapi cost audit clean-data deploy logs destroy
 
 help: # (not listed)
 	@scripts/help Makefile
@@ -75,6 +75,10 @@ openapi: ## Write docs/openapi.json anew from the routes
 cost: ## Say what the service costs on AWS, by template.yaml and list prices
 	@scripts/setup
 	@scripts/bin cost $(ARGS)
+
+fuzz: ## Throw made-up requests at what reads from outside; ARGS="collect 600" for ten minutes
+	@scripts/setup
+	@scripts/fuzz $(ARGS)
 
 audit: ## Look for known vulnerabilities in the dependencies (needs the network)
 	@scripts/setup cargo-deny

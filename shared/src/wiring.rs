@@ -160,14 +160,14 @@ pub fn bootstrap_key() -> Result<Option<crate::domain::access::KeyDigest>, Confi
 /// [`ConfigError`] if one of them cannot be read.
 #[cfg(feature = "collect")]
 pub fn collect_settings() -> Result<crate::http::collect::settings::CollectSettings, ConfigError> {
-    use crate::http::collect::settings::CollectSettings;
+    use crate::http::collect::settings::{CollectSettings, MostBytes};
     let default = CollectSettings::default();
     Ok(CollectSettings {
         origins: config::parsed("COLLECT_ALLOWED_ORIGINS")?.unwrap_or(default.origins),
         ip: config::parsed("COLLECT_IP")?.unwrap_or(default.ip),
         do_not_track: config::parsed("COLLECT_DO_NOT_TRACK")?.unwrap_or(default.do_not_track),
-        most_event_bytes: config::parsed("COLLECT_MAX_EVENT_BYTES")?.unwrap_or(default.most_event_bytes),
-        most_request_bytes: config::parsed("COLLECT_MAX_REQUEST_BYTES")?.unwrap_or(default.most_request_bytes),
+        most_event_bytes: config::parsed("COLLECT_MAX_EVENT_BYTES")?.map_or(default.most_event_bytes, |MostBytes(most)| most),
+        most_request_bytes: config::parsed("COLLECT_MAX_REQUEST_BYTES")?.map_or(default.most_request_bytes, |MostBytes(most)| most),
     })
 }
 

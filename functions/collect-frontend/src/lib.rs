@@ -1,5 +1,6 @@
 //! Collects events of pages and apps, from anybody: `/api/v1/events/frontend`.
 
+use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
 use shared::commands::collect_events::CollectEventsPorts;
 use shared::domain::collected_event::Collector;
@@ -51,7 +52,9 @@ async fn answer(ports: &Ports<'_>, request: &Request) -> Result<Answer, Problem>
         }
         CollectFrontendEndpoint::Pixel => {
             // A mail or a page shows a picture, whatever becomes of the event.
-            if let Err(problem) = collect_pixel(ports, envelope, request).await
+            // Who asks for its head only does not look at it.
+            if request.method() != Method::HEAD
+                && let Err(problem) = collect_pixel(ports, envelope, request).await
                 && let Some(cause) = problem.cause()
             {
                 tracing::error!(error = %Chain(cause), "an event of a picture was not taken in");

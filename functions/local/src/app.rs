@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
 use manage_subscriptions::SubscriptionPorts;
 use shared::commands::append::{AppendPorts, KnownHeads};
@@ -19,11 +20,12 @@ use shared::domain::access::{Caller, Scope};
 use shared::domain::signature::WebhookSecret;
 use shared::http::caller::{authorizer_context, with_authorizer_context};
 use shared::http::collect::door::Door;
+use shared::http::collect::pixel;
 use shared::http::collect::read_event;
 use shared::http::collect::settings::CollectSettings;
-use shared::http::problem::{Problem, ProblemKind};
+use shared::http::problem::Problem;
 use shared::http::request::path;
-use shared::http::respond::{Addressee, respond};
+use shared::http::respond::{Addressee, Answer, respond};
 use shared::http::routes::{self, Access, Destination, Endpoint};
 use shared::ports::clock::Clock;
 use shared::ports::commit_log::CommitLog;
@@ -167,13 +169,13 @@ impl App {
 
     /// Answers a request, unless its sender has sent too many.
     async fn limited(&self, request: Request, answer: impl AsyncFnOnce(Request) -> Response<Body>) -> Response<Body> {
-        match self.limits.as_ref().map_or(Ok(()), |limits| limits.check(&request)) {
+        // What sends nothing is free.
+        let sends = *request.method() == Method::POST || path(&request).contains("pixel");
+        match self.limits.as_ref().filter(|_| sends).map_or(Ok(()), |limits| limits.check(&request)) {
             Ok(()) => answer(request).await,
-            Err(seconds) => {
-                let detail = format!("more requests came from here than are taken: wait {seconds} s");
-                let door = Door::of(&request);
-                door.respond(&self.collect, Err(Problem::new(ProblemKind::TooManyRequests, detail)))
-            }
+            // A picture is a picture, whatever is wrong.
+            Err(_) if *request.method() == Method::GET => Door::of(&request).respond(&self.collect, Ok(Answer::gif(pixel::GIF))),
+            Err(seconds) => Door::of(&request).respond(&self.collect, Err(Problem::too_many_requests(seconds))),
         }
     }
 

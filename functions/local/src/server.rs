@@ -43,7 +43,13 @@ fn source(peer: IpAddr, headers: &HeaderMap, trusted_proxies: usize) -> IpAddr {
     let hops = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
     let hops: Vec<&str> = hops.flat_map(|value| value.split(',')).map(str::trim).collect();
     let heard = hops.len().checked_sub(trusted_proxies).and_then(|at| hops.get(at)).or_else(|| hops.first());
-    heard.and_then(|text| text.parse().ok()).unwrap_or(peer)
+    heard.and_then(|text| address(text)).unwrap_or(peer)
+}
+
+/// An address, with or without a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    text.parse().ok().or_else(with_port).or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
 }
 
 /// The request with what API Gateway says of who sent it.
@@ -99,5 +105,9 @@ mod tests {
             assert_eq!(source(peer, &headers, proxies), expected.parse::<IpAddr>().unwrap(), "{proxies}");
         }
         assert_eq!(source(peer, &HeaderMap::new(), 1), peer);
+        for (text, expected) in [("9.9.9.9:80", "9.9.9.9"), ("[2001:db8::1]:443", "2001:db8::1"), ("[2001:db8::1]", "2001:db8::1")] {
+            assert_eq!(address(text), expected.parse().ok());
+        }
+        assert_eq!(address("unknown"), None);
     }
 }

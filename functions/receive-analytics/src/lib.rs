@@ -3,6 +3,7 @@
 //! The key is where SDKs put it: the user name of `Authorization: Basic`, the parameter `writeKey`, or the member of that name of
 //! the body. No authorizer looks there, so it is checked here.
 
+use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
 use shared::commands::collect_events::CollectEventsPorts;
 use shared::domain::access::{ApiKeySecret, Caller, Scope};
@@ -61,7 +62,9 @@ async fn answer(ports: &Ports<'_>, request: &Request) -> Result<Answer, Problem>
                 let event = pixel::event(request, pixel::Others::Properties)?;
                 take_in(&ports.collect, envelope, &[&event]).await
             };
-            if let Err(problem) = taken.await
+            // Who asks for its head only does not look at it.
+            if request.method() != Method::HEAD
+                && let Err(problem) = taken.await
                 && let Some(cause) = problem.cause()
             {
                 tracing::error!(error = %Chain(cause), "an event of a picture was not taken in");

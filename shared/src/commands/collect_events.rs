@@ -381,12 +381,12 @@ impl<'a> StreamWriter<'a> {
         plan_streams(open.iter().map(|index| (*index, &entries[*index].draft)), self.recorded_at, 0)
     }
 
-    /// How many items a call with these events writes.
+    /// How many items a call with these events writes, or how many events it has: neither may be more than a call takes.
     fn size(&self, entries: &[Entry], open: &[usize]) -> usize {
         let commits: usize = self.plans(entries, open).iter().map(|plan| plan.commits.len()).sum();
         let pages: BTreeSet<LedgerPage> = open.iter().filter_map(|index| Some(self.page(entries[*index].message.as_ref()?))).collect();
         let claims = open.iter().filter(|index| entries[**index].draft.event_id.is_some()).count();
-        commits + pages.len() + claims
+        (commits + pages.len() + claims).max(open.len())
     }
 
     /// The page that has room for a message.

@@ -103,7 +103,8 @@ pub async fn retry_rejected_event(
     };
     let read = (ports.read)(kept.collector, &body, &kept.circumstances);
     let mut event = read.map_err(ManageRejectedEventsError::StillRejected)?;
-    event.message = event.message.or_else(|| format!("rejected-{id}").parse().ok().map(Message::alone));
+    // Whatever name the body has: two who mend it at once may give it two.
+    event.message = format!("rejected-{id}").parse().ok().map(Message::alone);
     let collected = collect_events(&ports.collect, vec![event]).await?.into_iter().next();
     ports.collect.rejected.remove_rejected_event(id).await?;
     collected.ok_or(ManageRejectedEventsError::NotFound)

@@ -1,6 +1,8 @@
 //! Events from clients that nobody controls, as a collector has read them.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +84,52 @@ impl CallType {
     }
 }
 
+/// A word that is none of those that a setting knows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be one of {0}")]
+pub struct UnknownWord(pub &'static str);
+
+/// What is kept of the address that an event came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IpPolicy {
+    /// All of it.
+    #[default]
+    Keep,
+    /// The network: 24 bits of IPv4, 48 of IPv6.
+    Truncate,
+    /// Nothing.
+    Drop,
+}
+
+impl FromStr for IpPolicy {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        match text {
+            "keep" => Ok(Self::Keep),
+            "truncate" => Ok(Self::Truncate),
+            "drop" => Ok(Self::Drop),
+            _ => Err(UnknownWord("keep, truncate and drop")),
+        }
+    }
+}
+
+impl IpPolicy {
+    /// What is kept of an address.
+    #[must_use]
+    pub fn apply(self, ip: IpAddr) -> Option<IpAddr> {
+        match self {
+            Self::Keep => Some(ip),
+            Self::Drop => None,
+            Self::Truncate => Some(match ip.to_canonical() {
+                IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & (u32::MAX << 8))),
+                IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 80))),
+            }),
+        }
+    }
+}
+
 /// What is known of a request, and so of each event in it, besides what its sender says of the event.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and any of them may hold with any other")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +142,9 @@ pub struct Circumstances {
     /// From where, as far as that may be kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_ip: Option<String>,
+    /// What may be kept of addresses, wherever they stand.
+    #[serde(default)]
+    pub ip: IpPolicy,
     /// What the sender says that it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
@@ -134,6 +185,7 @@ impl Circumstances {
             received_at,
             organization: None,
             client_ip: None,
+            ip: IpPolicy::Keep,
             user_agent: None,
             referer: None,
             bot: false,

@@ -57,6 +57,15 @@ impl JsonObject {
         self.0.is_none()
     }
 
+    /// The same object without the members of these names.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> Self {
+        let mut all: BTreeMap<String, Box<RawValue>> = serde_json::from_str(self.as_str()).unwrap_or_default();
+        let before = all.len();
+        all.retain(|name, _| !names.contains(&name.as_str()));
+        if all.len() == before { self.clone() } else { serde_json::to_string(&all).and_then(Self::written).unwrap_or_default() }
+    }
+
     /// The same object with these members, in place of those of their names.
     #[must_use]
     pub fn with(&self, members: &[(&str, Value)]) -> Self {

@@ -69,8 +69,9 @@ pub struct LedgerPage {
 }
 
 impl LedgerPage {
-    /// How many messages a page takes: its item is read and written whole.
-    pub const MOST_MARKS: u32 = 400;
+    /// From how many messages on a page takes no more, since its item is read and written whole. Whether it is full must not depend on
+    /// how many are to be noted: a message that was sent with others and is sent again alone must find the same.
+    pub const FULL: u32 = 400;
 
     fn named(organization: Option<&OrganizationId>, name: &str) -> Self {
         Self { organization: organization.cloned(), name: BodyDigest::of(name.as_bytes()).0 }

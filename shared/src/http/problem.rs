@@ -333,6 +333,7 @@ enum More {
     Nothing,
     Conflict { stream: StreamId, expected: ExpectedVersion, actual: Version },
     Allowed(String),
+    Wait(u64),
 }
 
 impl Problem {
@@ -400,7 +401,23 @@ impl Problem {
     pub fn allowed(&self) -> Option<&str> {
         match &self.0.more {
             More::Allowed(methods) => Some(methods),
-            More::Nothing | More::Conflict { .. } => None,
+            More::Nothing | More::Conflict { .. } | More::Wait(_) => None,
+        }
+    }
+
+    /// More came from one sender than is taken: it is to wait so many seconds.
+    #[must_use]
+    pub fn too_many_requests(seconds: u64) -> Self {
+        let detail = format!("more requests came from here than are taken: wait {seconds} s");
+        Self::with(ProblemKind::TooManyRequests, Detail::Text(detail), More::Wait(seconds))
+    }
+
+    /// How many seconds to wait, if that is known.
+    #[must_use]
+    pub fn wait(&self) -> Option<u64> {
+        match &self.0.more {
+            More::Wait(seconds) => Some(*seconds),
+            More::Nothing | More::Conflict { .. } | More::Allowed(_) => None,
         }
     }
 }
@@ -417,7 +434,7 @@ impl Serialize for Problem {
         body.serialize_entry("title", kind.title())?;
         body.serialize_entry("status", &kind.status().as_u16())?;
         match more {
-            More::Nothing | More::Allowed(_) => {}
+            More::Nothing | More::Allowed(_) | More::Wait(_) => {}
             More::Conflict { stream, expected, actual } => {
                 body.serialize_entry("stream_id", stream)?;
                 match expected {

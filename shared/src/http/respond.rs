@@ -159,7 +159,7 @@ fn failure(problem: &Problem) -> Response<Body> {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         ProblemKind::TooManyRequests => {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            headers.insert(RETRY_AFTER, problem.wait().map_or(HeaderValue::from_static("5"), HeaderValue::from));
         }
         ProblemKind::Unavailable => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

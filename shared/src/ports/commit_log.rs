@@ -49,9 +49,9 @@ pub trait CommitLog: Send + Sync {
 
     /// Stores commits as [`CommitLog::put`] does, together with what makes their events count once: notes of messages, and claims of
     /// ids that are this caller's alone, in place of whatever was claimed under them. All or none: none if a slot is taken, a message
-    /// was noted before, or a page of the ledger has no room for its notes.
+    /// was noted before, or a page of the ledger is full.
     ///
-    /// Commits, claims and pages are at most [`TogetherWith::MOST`] in all. A message has one note.
+    /// Commits, claims and pages are at most [`TogetherWith::MOST`] in all, and notes are no more than that. A message has one note.
     ///
     /// # Errors
     /// [`StoreError`] if the store does not answer: then everything may or may not be stored. [`StoreError::Contended`] if others
@@ -87,7 +87,7 @@ pub struct TogetherWith {
 }
 
 impl TogetherWith {
-    /// The most commits, claims and pages of one call.
+    /// The most commits, claims and pages of one call, and the most notes.
     pub const MOST: usize = 100;
 }
 
@@ -102,7 +102,7 @@ pub enum PutNoting {
     Noted {
         /// Messages of the call that were noted before, with the events that they became.
         known: Vec<LedgerNote>,
-        /// Pages that have no room.
+        /// Pages that are full: they take no more, however few.
         full: Vec<LedgerPage>,
     },
 }

@@ -63,19 +63,18 @@ impl DynamoEvents {
         Err(store_error(error))
     }
 
-    /// The action that notes messages in a page, unless one of them is noted there, or there is no room.
+    /// The action that notes messages in a page, unless one of them is noted there, or it is full.
     fn note(&self, page: &LedgerPage, notes: &[&LedgerNote]) -> Result<Update, StoreError> {
         let set: Vec<String> = (0..notes.len()).map(|index| format!("#{index}=:{index}")).collect();
         let free: Vec<String> = (0..notes.len()).map(|index| format!("attribute_not_exists(#{index})")).collect();
-        let room = u64::from(LedgerPage::MOST_MARKS).saturating_sub(notes.len() as u64);
         let mut update = Update::builder()
             .table_name(&self.table)
             .key(PK, text(keys::ledger_pk(page)))
             .key(SK, text(keys::LEDGER_SK))
             .update_expression(format!("ADD {COUNT} :n SET {}", set.join(",")))
-            .condition_expression(format!("(attribute_not_exists({COUNT}) OR {COUNT}<=:room) AND {}", free.join(" AND ")))
+            .condition_expression(format!("(attribute_not_exists({COUNT}) OR {COUNT}<:full) AND {}", free.join(" AND ")))
             .expression_attribute_values(":n", number(notes.len()))
-            .expression_attribute_values(":room", number(room))
+            .expression_attribute_values(":full", number(LedgerPage::FULL))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         for (index, note) in notes.iter().enumerate() {
             let event = AttributeValue::B(Blob::new(note.event.bytes()));

@@ -147,7 +147,7 @@ impl CommitLog for MemoryEvents {
             let Some(noted) = state.ledger.get(page) else { continue };
             let before = known.len();
             known.extend(notes.iter().filter_map(|note| Some(LedgerNote { event: *noted.get(&note.mark)?, ..LedgerNote::clone(note) })));
-            if known.len() == before && noted.len() + notes.len() > LedgerPage::MOST_MARKS as usize {
+            if known.len() == before && noted.len() >= LedgerPage::FULL as usize {
                 full.push(page.clone());
             }
         }

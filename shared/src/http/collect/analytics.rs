@@ -1,16 +1,17 @@
 //! Messages of analytics SDKs, as they come from the SDKs themselves and from RudderStack's webhook destination.
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 
-use super::{loose_identifier, loose_moment, loose_text, message, metadata};
+use super::{draft, loose_identifier, loose_moment, loose_text, message, metadata};
 use crate::domain::category::EventCategory;
-use crate::domain::collected_event::{CallType, Circumstances, CollectedEvent, OccurredAt, occurred_at};
-use crate::domain::event::{EventDetails, EventDraft};
+use crate::domain::collected_event::{CallType, Circumstances, CollectedEvent, IpPolicy, OccurredAt, occurred_at};
+use crate::domain::event::EventDetails;
 use crate::domain::identifiers::{DeviceId, EventType, MessageId, SchemaVersion, SessionId, UserId};
 use crate::domain::json::JsonObject;
 use crate::domain::source::EventSource;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::version::ExpectedVersion;
 use crate::http::fields::Fields;
 use crate::http::problem::FieldProblemKind;
 
@@ -75,6 +76,18 @@ fn of_context(context: &Value, path: &[&str]) -> Option<String> {
     }
 }
 
+/// A context with as much of the address in it as may be kept.
+fn with_kept_ip(context: &JsonObject, policy: IpPolicy) -> JsonObject {
+    let ip = of_context(&context.to_value(), &["ip"]);
+    match (policy, ip) {
+        (IpPolicy::Keep, _) | (IpPolicy::Truncate | IpPolicy::Drop, None) => context.clone(),
+        (IpPolicy::Truncate | IpPolicy::Drop, Some(text)) => match text.parse::<IpAddr>().ok().and_then(|ip| policy.apply(ip)) {
+            Some(ip) => context.with(&[("ip", ip.to_string().into())]),
+            None => context.without(&["ip"]),
+        },
+    }
+}
+
 /// An object, or nothing: what else an SDK sends there is not what anybody wants.
 fn object(fields: &Fields<'_>, name: &str) -> Option<JsonObject> {
     JsonObject::parse(fields.given(name)?.get()).ok()
@@ -86,7 +99,8 @@ fn times(fields: &Fields<'_>, circumstances: &Circumstances, from: Sender) -> (O
     let timestamp = loose_moment(fields, &["timestamp"]);
     let sent_at = loose_moment(fields, &["sentAt", "sent_at"]);
     let received_at = circumstances.received_at;
-    let made_at = original.or(timestamp).or(sent_at);
+    // When it was sent is another time each time.
+    let made_at = original.or(timestamp);
     let at = match from {
         Sender::Middleman => {
             // RudderStack says when it got it, which is before we did.
@@ -96,7 +110,7 @@ fn times(fields: &Fields<'_>, circumstances: &Circumstances, from: Sender) -> (O
                 None => occurred_at(original.or(sent_at), sent_at.filter(|_| original.is_some()), received.min(received_at)),
             }
         }
-        Sender::Sdk if circumstances.historical => occurred_at(timestamp.or(original), None, received_at),
+        Sender::Sdk if circumstances.historical => OccurredAt { moment: timestamp.or(original).unwrap_or(received_at), corrected: false },
         Sender::Sdk => occurred_at(original.or(timestamp).or(sent_at), sent_at.or(circumstances.sent_at), received_at),
     };
     (at, made_at)
@@ -117,12 +131,15 @@ pub(super) fn event(fields: &mut Fields<'_>, circumstances: &Circumstances, from
     }
     // BR-RS-004.
     let context = object(fields, "context").unwrap_or_else(|| circumstances.context.clone());
+    let context = with_kept_ip(&context, circumstances.ip);
     let tree = context.to_value();
     let session: Option<SessionId> =
         of_context(&tree, &["sessionId"]).or_else(|| of_context(&tree, &["session_id"])).and_then(|text| text.parse().ok());
     let device: Option<DeviceId> = of_context(&tree, &["device", "id"]).and_then(|text| text.parse().ok());
     let (at, made_at) = times(fields, circumstances, from);
-    let (properties, traits) = (object(fields, "properties"), object(fields, "traits"));
+    // Traits tell who it is, and nothing else.
+    let traits = object(fields, "traits").filter(|_| !circumstances.anonymous);
+    let properties = object(fields, "properties");
     let channel = loose_text(fields, &["channel"]);
     let name = event_type.as_ref().map_or(String::new(), |name| name.as_str().to_owned());
     let told = vec![
@@ -138,9 +155,15 @@ pub(super) fn event(fields: &mut Fields<'_>, circumstances: &Circumstances, from
     ];
     // What is known of the request is of RudderStack's, not of the user's, who is in the context.
     let circumstances = match from {
-        Sender::Sdk => circumstances.clone(),
+        Sender::Sdk => {
+            // A server's SDK is a program, and no crawler; a browser's says in the context which browser it is.
+            let by_sdk = tree.get("library").is_some();
+            let agent = of_context(&tree, &["userAgent"]);
+            let bot = if by_sdk { agent.is_some_and(|agent| iscrawl::is_crawler(&agent)) } else { circumstances.bot };
+            Circumstances { bot, ..circumstances.clone() }
+        }
         Sender::Middleman => Circumstances {
-            client_ip: of_context(&tree, &["ip"]).and_then(|text| text.parse::<std::net::IpAddr>().ok()).map(|ip| ip.to_string()),
+            client_ip: of_context(&tree, &["ip"]).and_then(|text| text.parse::<IpAddr>().ok()).map(|ip| ip.to_string()),
             user_agent: of_context(&tree, &["userAgent"]),
             referer: None,
             bot: of_context(&tree, &["userAgent"]).is_some_and(|agent| iscrawl::is_crawler(&agent)),
@@ -150,13 +173,10 @@ pub(super) fn event(fields: &mut Fields<'_>, circumstances: &Circumstances, from
     let sender = anonymous.or_else(|| user.as_ref().map(|user| user.as_str().to_owned()));
     Some(CollectedEvent {
         message: message(id, sender, made_at),
-        draft: EventDraft {
-            event_id: None,
-            organization: None,
-            stream: None,
-            expected_version: ExpectedVersion::Any,
-            occurred_at: Some(at.moment),
-            details: EventDetails {
+        draft: draft(
+            None,
+            at,
+            EventDetails {
                 event_type: event_type?,
                 source: if from == Sender::Sdk && channel.as_deref() == Some("server") {
                     EventSource::Backend
@@ -174,6 +194,6 @@ pub(super) fn event(fields: &mut Fields<'_>, circumstances: &Circumstances, from
                 context,
                 schema_version: SchemaVersion::default(),
             },
-        },
+        ),
     })
 }

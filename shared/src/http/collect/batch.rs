@@ -37,7 +37,8 @@ fn items_of<'a>(body: &'a RawValue, name: &'static str, most: usize) -> Result<(
     Ok((fields, items))
 }
 
-fn within(items: usize, loc: Vec<Place>, most: usize) -> Result<(), Problem> {
+/// Whether there are no more items than there may be.
+pub(super) fn within(items: usize, loc: Vec<Place>, most: usize) -> Result<(), Problem> {
     if items > most {
         let input = serde_json::Value::String(format!("{items} items"));
         return Err(Problem::invalid(vec![too_long(loc, most, items, input)]));

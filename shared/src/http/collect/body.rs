@@ -29,8 +29,22 @@ const BUFFER: usize = 4096;
 /// The body, unpacked, as text that JSON can be read from.
 ///
 /// # Errors
-/// [`ProblemKind::TooLarge`] for more than `most` bytes, packed or unpacked; [`ProblemKind::Invalid`] if it cannot be unpacked.
+/// Those of [`body_bytes`].
 pub(super) fn body_text(request: &Request, most: usize) -> Result<BodyText<'_>, Problem> {
+    Ok(match body_bytes(request, most)? {
+        Cow::Borrowed(bytes) => mended(bytes),
+        Cow::Owned(bytes) => {
+            let BodyText { text, repaired } = mended(&bytes);
+            BodyText { text: Cow::Owned(text.into_owned()), repaired }
+        }
+    })
+}
+
+/// The body, unpacked.
+///
+/// # Errors
+/// [`ProblemKind::TooLarge`] for more than `most` bytes, packed or unpacked; [`ProblemKind::Invalid`] if it cannot be unpacked.
+pub(super) fn body_bytes(request: &Request, most: usize) -> Result<Cow<'_, [u8]>, Problem> {
     let bytes: &[u8] = request.body().as_ref();
     if bytes.len() > most {
         return Err(too_large(most));
@@ -56,13 +70,7 @@ pub(super) fn body_text(request: &Request, most: usize) -> Result<BodyText<'_>, 
     if unpacked.starts_with(&GZIP) {
         unpacked = Cow::Owned(unpack("gzip", &unpacked, most)?);
     }
-    Ok(match unpacked {
-        Cow::Borrowed(bytes) => mended(bytes),
-        Cow::Owned(bytes) => {
-            let BodyText { text, repaired } = mended(&bytes);
-            BodyText { text: Cow::Owned(text.into_owned()), repaired }
-        }
-    })
+    Ok(unpacked)
 }
 
 fn too_large(most: usize) -> Problem {

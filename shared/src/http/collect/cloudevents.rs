@@ -10,23 +10,25 @@ use lambda_http::http::header::CONTENT_TYPE;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::body::mended;
+use super::batch::{MOST_ITEMS, within};
+use super::body::{BodyText, body_bytes, mended};
 use super::settings::CollectSettings;
-use super::{JsonText, body, loose_moment, loose_text, message, metadata};
+use super::{JsonText, draft, loose_moment, loose_text, message, metadata};
 use crate::domain::category::EventCategory;
 use crate::domain::collected_event::{Circumstances, CollectedEvent, occurred_at};
-use crate::domain::event::{BodyDigest, EventDetails, EventDraft};
+use crate::domain::event::{BodyDigest, EventDetails};
 use crate::domain::identifiers::{EventType, MessageId, SchemaVersion};
 use crate::domain::json::{JsonObject, check_json};
 use crate::domain::source::EventSource;
 use crate::domain::stream_id::StreamId;
-use crate::domain::version::ExpectedVersion;
 use crate::http::fields::{Fields, list_of};
-use crate::http::problem::{FieldProblemKind, Problem, ProblemKind};
+use crate::http::problem::{FieldProblemKind, Place, Problem, ProblemKind};
 use crate::http::request::percent_decoded;
 
 /// What the headers of binary mode start with.
 const PREFIX: &str = "ce-";
+/// What is no attribute: it is in the body, or in a header of its own.
+const NO_ATTRIBUTES: [&str; 3] = ["data", "data_base64", "datacontenttype"];
 const STRUCTURED: &str = "application/cloudevents+json";
 const BATCHED: &str = "application/cloudevents-batch+json";
 
@@ -60,6 +62,7 @@ impl CloudEvents {
         let text = JsonText::of(request, settings)?;
         let list = list_of(text.get());
         let batched = list.is_some();
+        within(list.as_ref().map_or(1, Vec::len), vec![Place::name("body")], MOST_ITEMS)?;
         let items = list.map_or_else(|| vec![text.get().to_owned()], |items| items.into_iter().map(RawValue::to_owned).collect());
         Ok(Self { items, repaired: text.repaired, batched })
     }
@@ -79,28 +82,26 @@ fn binary(request: &Request, headers: &HeaderMap, settings: &CollectSettings) ->
             .map_err(|error| Problem::new(ProblemKind::Internal, "the service made a mistake").caused_by(error))
     };
     for (name, value) in headers {
-        if let Some(name) = name.as_str().strip_prefix(PREFIX) {
+        if let Some(name) = name.as_str().strip_prefix(PREFIX).filter(|name| !NO_ATTRIBUTES.contains(name)) {
             let text = String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
             members.insert(name.to_owned(), raw(&String::from_utf8_lossy(&percent_decoded(&text)).into_owned().into())?);
         }
     }
     let media_type = headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let bytes: &[u8] = request.body().as_ref();
+    let bytes = body_bytes(request, settings.most_request_bytes)?;
     let mut repaired = false;
     if !bytes.is_empty() {
         let is_json =
             media_type.as_deref().is_none_or(|media_type| media_type.split(';').next().unwrap_or_default().trim().ends_with("json"));
         if is_json {
-            let body::BodyText { text, repaired: was } = body::body_text(request, settings.most_request_bytes)?;
+            let BodyText { text, repaired: was } = mended(&bytes);
             repaired = was;
             let data = RawValue::from_string(text.trim().to_owned()).map_err(|error| super::not_json(&error.to_string()))?;
             members.insert("data".to_owned(), data);
-        } else if bytes.len() > settings.most_request_bytes {
-            return Err(Problem::new(ProblemKind::TooLarge, "the body is larger than a request may be"));
-        } else if std::str::from_utf8(bytes).is_ok() {
-            members.insert("data".to_owned(), raw(&mended(bytes).text.replace('\0', "\u{fffd}").into())?);
+        } else if std::str::from_utf8(&bytes).is_ok() {
+            members.insert("data".to_owned(), raw(&String::from_utf8_lossy(&bytes).replace('\0', "\u{fffd}").into())?);
         } else {
-            members.insert("data_base64".to_owned(), raw(&STANDARD.encode(bytes).into())?);
+            members.insert("data_base64".to_owned(), raw(&STANDARD.encode(&bytes).into())?);
         }
     }
     if let Some(media_type) = media_type {
@@ -155,13 +156,10 @@ pub(super) fn event(fields: &mut Fields<'_>, circumstances: &Circumstances) -> O
     let told = vec![("original_timestamp", loose_text(fields, &["time"]).filter(|_| at.corrected).into())];
     Some(CollectedEvent {
         message: message(Some(name), Some(source), loose_moment(fields, &["time"])),
-        draft: EventDraft {
-            event_id: None,
-            organization: None,
+        draft: draft(
             stream,
-            expected_version: ExpectedVersion::Any,
-            occurred_at: Some(at.moment),
-            details: EventDetails {
+            at,
+            EventDetails {
                 event_type: event_type?,
                 source: EventSource::ExternalApi,
                 category: EventCategory::System,
@@ -175,7 +173,7 @@ pub(super) fn event(fields: &mut Fields<'_>, circumstances: &Circumstances) -> O
                 properties: JsonObject::default(),
                 schema_version: SchemaVersion::default(),
             },
-        },
+        ),
     })
 }
 

@@ -1,13 +1,12 @@
 //! Events of browsers and apps, by the routes `frontend`.
 
-use super::{loose_identifier, loose_moment, loose_text, message, metadata};
+use super::{draft, loose_identifier, loose_moment, loose_text, message, metadata};
 use crate::domain::category::EventCategory;
 use crate::domain::collected_event::{Circumstances, CollectedEvent, occurred_at};
-use crate::domain::event::{EventDetails, EventDraft};
+use crate::domain::event::EventDetails;
 use crate::domain::identifiers::{EventType, MessageId, SchemaVersion, SessionId, UserId};
 use crate::domain::json::JsonObject;
 use crate::domain::source::EventSource;
-use crate::domain::version::ExpectedVersion;
 use crate::http::draft::event_type;
 use crate::http::fields::Fields;
 
@@ -50,13 +49,10 @@ pub(super) fn event(fields: &mut Fields<'_>, circumstances: &Circumstances) -> O
     let sender = session.as_ref().map(SessionId::as_str).or(user.as_ref().map(UserId::as_str)).map(str::to_owned);
     Some(CollectedEvent {
         message: message(id, sender, original),
-        draft: EventDraft {
-            event_id: None,
-            organization: None,
-            stream: None,
-            expected_version: ExpectedVersion::Any,
-            occurred_at: Some(at.moment),
-            details: EventDetails {
+        draft: draft(
+            None,
+            at,
+            EventDetails {
                 event_type: event_type?,
                 source: EventSource::Frontend,
                 category: word.as_deref().map_or(EventCategory::UserAction, category),
@@ -70,7 +66,7 @@ pub(super) fn event(fields: &mut Fields<'_>, circumstances: &Circumstances) -> O
                 properties: JsonObject::default(),
                 schema_version: SchemaVersion::default(),
             },
-        },
+        ),
     })
 }
 

@@ -26,13 +26,15 @@ use super::fields::{Blank, Fields, text_of};
 use super::problem::{FieldProblem, FieldProblemKind, Place, Problem, ProblemKind};
 use crate::commands::collect_events::{CollectEventsPorts, Collected, collect_events, keep_rejected};
 use crate::domain::body as stored_body;
-use crate::domain::collected_event::{Circumstances, CollectedEvent, Collector};
+use crate::domain::collected_event::{Circumstances, CollectedEvent, Collector, OccurredAt};
 use crate::domain::event::{EventDetails, EventDraft};
 use crate::domain::identifiers::{MessageId, OrganizationId};
 use crate::domain::json::{JsonObject, check_json};
 use crate::domain::message::Message;
 use crate::domain::rejected_event::{RejectedEvent, RejectedEventId, Rejection, RejectionReason};
+use crate::domain::stream_id::StreamId;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::version::ExpectedVersion;
 
 /// The most bytes of a header that are kept.
 const MOST_HEADER_BYTES: usize = 1024;
@@ -63,6 +65,7 @@ impl<'a> Envelope<'a> {
         let circumstances = Circumstances {
             organization,
             client_ip: source_ip(request).and_then(|ip| settings.ip.apply(ip)).map(|ip| ip.to_string()),
+            ip: settings.ip,
             bot: user_agent.as_deref().is_none_or(iscrawl::is_crawler),
             referer: header(headers, REFERER.as_str()),
             user_agent,
@@ -163,7 +166,7 @@ pub async fn take_in(ports: &CollectEventsPorts<'_>, envelope: Envelope<'_>, ite
                 answers.push(None);
             }
             Err(NotRead { problem, rejection }) => {
-                let event = RejectedEvent::new(rejection.clone(), collector, item.get(), circumstances.clone(), index as u64);
+                let event = rejected(rejection.clone(), collector, item.get(), &circumstances, index as u64);
                 answers.push(Some(Item::Rejected { problem, rejection, id: event.id.clone() }));
                 bad.push(event);
             }
@@ -189,12 +192,20 @@ pub async fn read_body(ports: &CollectEventsPorts<'_>, envelope: &mut Envelope<'
             let bytes: &[u8] = request.body().as_ref();
             let sent = body::body_text(request, envelope.settings.most_request_bytes).unwrap_or_else(|_| body::mended(bytes));
             let rejection = Rejection { reason: RejectionReason::InvalidJson, detail: "the request is no JSON".to_owned() };
-            let event = RejectedEvent::new(rejection, envelope.collector, &sent.text, envelope.circumstances.clone(), 0);
+            let event = rejected(rejection, envelope.collector, &sent.text, &envelope.circumstances, 0);
             keep_rejected(ports, vec![event]).await;
         }
         Err(_) => {}
     }
     text
+}
+
+/// What is kept of an item that cannot be read: nothing that tells who it was, if that may not be kept, and no key.
+fn rejected(rejection: Rejection, collector: Collector, sent: &str, circumstances: &Circumstances, place: u64) -> RejectedEvent {
+    let without_key = JsonObject::parse(sent).map(|object| object.without(&["writeKey"]));
+    let kept = without_key.as_ref().map_or(sent, JsonObject::as_str);
+    let event = RejectedEvent::new(rejection, collector, kept, circumstances.clone(), place);
+    if circumstances.anonymous { RejectedEvent { body: String::new(), truncated: true, ..event } } else { event }
 }
 
 /// An item that cannot be kept.
@@ -231,10 +242,12 @@ fn read(collector: Collector, item: &RawValue, circumstances: &Circumstances, mo
     let mut event = fields.finish(event).map_err(invalid)?;
     event.draft.organization.clone_from(&circumstances.organization);
     if circumstances.anonymous {
-        forget_who(&mut event.draft.details, circumstances);
+        forget_who(&mut event.draft, circumstances);
     }
     if event.draft.bytes() > EventDraft::MAX_BYTES || !stored_body::fits_alone(&event.draft.details) {
-        return Err(too_large(bytes, EventDraft::MAX_BYTES));
+        let detail = format!("the event has {bytes} bytes and is too large to be stored, even compressed");
+        let rejection = Rejection { reason: RejectionReason::TooLarge, detail: detail.clone() };
+        return Err(NotRead { problem: Problem::new(ProblemKind::TooLarge, detail), rejection });
     }
     Ok(event)
 }
@@ -254,12 +267,17 @@ fn invalid(problems: Vec<FieldProblem>) -> NotRead {
 }
 
 /// Leaves nothing in an event that tells who it was.
-fn forget_who(details: &mut EventDetails, circumstances: &Circumstances) {
+fn forget_who(draft: &mut EventDraft, circumstances: &Circumstances) {
+    draft.stream = None;
+    let details = &mut draft.details;
     (details.user, details.session, details.device) = (None, None, None);
     (details.context, details.properties) = (JsonObject::default(), JsonObject::default());
     let nobody = Circumstances { client_ip: None, user_agent: None, referer: None, ..circumstances.clone() };
     details.metadata = metadata(&JsonObject::default(), &nobody, Vec::new());
 }
+
+/// What no sender says: it is known, or it is not.
+const RESERVED: &[&str] = &["client_ip", "user_agent", "referer", "received_at", "bot", "do_not_track", "repaired", "call"];
 
 /// The metadata of an event: what its sender says, then what is known of it besides, which its sender cannot say.
 fn metadata(sent: &JsonObject, circumstances: &Circumstances, told: Vec<(&'static str, Value)>) -> JsonObject {
@@ -269,7 +287,7 @@ fn metadata(sent: &JsonObject, circumstances: &Circumstances, told: Vec<(&'stati
     known.push(("received_at", circumstances.received_at.to_string().into()));
     let flags = [("bot", circumstances.bot), ("do_not_track", circumstances.do_not_track), ("repaired", circumstances.repaired)];
     known.extend(flags.into_iter().filter(|(_, is)| *is).map(|(name, _)| (name, Value::Bool(true))));
-    sent.with(&known)
+    sent.without(RESERVED).with(&known)
 }
 
 /// The first of these fields that says anything, as a text. Numbers do as well.
@@ -287,6 +305,13 @@ fn loose_identifier<T>(fields: &mut Fields<'_>, names: &[&'static str]) -> Optio
 where
     T: TryFrom<String, Error = crate::domain::identifiers::IdentifierError>,
 {
+    for name in names {
+        let is_text = |json: &RawValue| json.get().starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit());
+        if fields.given(name).is_some_and(|json| !is_text(json)) {
+            fields.refuse(name, FieldProblemKind::StringType, "Input should be a valid string");
+            return None;
+        }
+    }
     let text = loose_text(fields, names)?;
     let name = names.iter().find(|name| loose_text(fields, &[name]).is_some())?;
     fields.required_identifier(name, text)
@@ -295,6 +320,11 @@ where
 /// The first of these fields that is a moment. What is none is no reason to refuse an event: when it came is known.
 fn loose_moment(fields: &Fields<'_>, names: &[&str]) -> Option<Timestamp> {
     names.iter().find_map(|name| Timestamp::parse(&loose_text(fields, &[name])?).ok())
+}
+
+/// An event that goes to this stream, or to the one that follows from it, whatever stands there.
+fn draft(stream: Option<StreamId>, at: OccurredAt, details: EventDetails) -> EventDraft {
+    EventDraft { event_id: None, organization: None, stream, expected_version: ExpectedVersion::Any, occurred_at: Some(at.moment), details }
 }
 
 /// What makes an event count once, if its sender gives it a name.

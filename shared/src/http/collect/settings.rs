@@ -1,7 +1,8 @@
 //! What an operator decides about collecting.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+
+use crate::domain::collected_event::{IpPolicy, UnknownWord};
 
 /// What an operator decides about collecting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,11 +31,6 @@ impl Default for CollectSettings {
     }
 }
 
-/// A word that is none of those that a setting knows.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be one of {0}")]
-pub struct UnknownWord(&'static str);
-
 /// Whose pages may send events from a browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowedOrigins {
@@ -44,53 +40,25 @@ pub enum AllowedOrigins {
     Only(Vec<String>),
 }
 
+/// The text is no list of origins.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be * or origins such as https://shop.example, with commas between them")]
+pub struct NoOrigins;
+
 impl FromStr for AllowedOrigins {
-    type Err = std::convert::Infallible;
+    type Err = NoOrigins;
 
-    /// `*`, or origins with commas between them.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let origins: Vec<String> =
-            text.split(',').map(|origin| origin.trim().trim_end_matches('/').to_owned()).filter(|origin| !origin.is_empty()).collect();
-        Ok(if origins.is_empty() || origins.iter().any(|origin| origin == "*") { Self::Any } else { Self::Only(origins) })
-    }
-}
-
-/// What is kept of the address that an event came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IpPolicy {
-    /// All of it.
-    Keep,
-    /// The network: 24 bits of IPv4, 48 of IPv6.
-    Truncate,
-    /// Nothing.
-    Drop,
-}
-
-impl FromStr for IpPolicy {
-    type Err = UnknownWord;
-
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        match text {
-            "keep" => Ok(Self::Keep),
-            "truncate" => Ok(Self::Truncate),
-            "drop" => Ok(Self::Drop),
-            _ => Err(UnknownWord("keep, truncate and drop")),
+    /// `*`, or origins with commas between them. Browsers write them in small letters.
+    fn from_str(text: &str) -> Result<Self, NoOrigins> {
+        let origins: Vec<String> = text.split(',').map(|origin| origin.trim().trim_end_matches('/').to_ascii_lowercase()).collect();
+        if origins.iter().any(|origin| origin == "*") {
+            return Ok(Self::Any);
         }
-    }
-}
-
-impl IpPolicy {
-    /// What is kept of an address.
-    #[must_use]
-    pub fn apply(self, ip: IpAddr) -> Option<IpAddr> {
-        match self {
-            Self::Keep => Some(ip),
-            Self::Drop => None,
-            Self::Truncate => Some(match ip.to_canonical() {
-                IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & (u32::MAX << 8))),
-                IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 80))),
-            }),
-        }
+        let is_origin = |origin: &String| {
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            origin == "null" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', ' ', '@']))
+        };
+        if origins.iter().all(is_origin) { Ok(Self::Only(origins)) } else { Err(NoOrigins) }
     }
 }
 
@@ -118,8 +86,28 @@ impl FromStr for DoNotTrack {
     }
 }
 
+/// The most bytes of something: from a kilobyte to the most that a request of any kind may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MostBytes(pub usize);
+
+/// The text is no such number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a number of bytes from 1024 to {}", crate::http::request::MAX_BODY_BYTES)]
+pub struct NoMostBytes;
+
+impl FromStr for MostBytes {
+    type Err = NoMostBytes;
+
+    fn from_str(text: &str) -> Result<Self, NoMostBytes> {
+        let bytes = text.parse().map_err(|_| NoMostBytes)?;
+        if (1024..=crate::http::request::MAX_BODY_BYTES).contains(&bytes) { Ok(Self(bytes)) } else { Err(NoMostBytes) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     #[test]
@@ -138,9 +126,16 @@ mod tests {
         assert_eq!("anonymize".parse(), Ok(DoNotTrack::Anonymize));
         assert!("x".parse::<IpPolicy>().is_err() && "x".parse::<DoNotTrack>().is_err());
         assert_eq!(
-            "https://a.example/, https://b.example".parse(),
+            "https://A.example/, https://b.example".parse(),
             Ok(AllowedOrigins::Only(vec!["https://a.example".to_owned(), "https://b.example".to_owned()]))
         );
         assert_eq!("https://a.example,*".parse(), Ok(AllowedOrigins::Any));
+        for wrong in ["", "shop.example", "https://", "https://a.example/path", "https://a.example,,"] {
+            assert_eq!(wrong.parse::<AllowedOrigins>(), Err(NoOrigins), "{wrong}");
+        }
+        assert_eq!("4096".parse(), Ok(MostBytes(4096)));
+        for wrong in ["0", "1023", "x", "-1", "10000000"] {
+            assert_eq!(wrong.parse::<MostBytes>(), Err(NoMostBytes), "{wrong}");
+        }
     }
 }

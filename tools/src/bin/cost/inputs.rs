@@ -10,6 +10,10 @@ pub(crate) const CREATE_OTHER_ENTITY_WRITE_UNITS: f64 = 3.0;
 pub(crate) const BATCH_WRITE_UNITS: f64 = 0.2;
 /// `batch_20_one_stream`: the goal that the bench holds it to, which is the upper end.
 pub(crate) const BATCH_WRITE_UNITS_GOAL: f64 = 0.6;
+/// `collect`: write units of an event of a page that has a message id: it is stored and noted in one transaction, which counts double.
+pub(crate) const COLLECT_WRITE_UNITS: f64 = 5.0;
+/// `collect_20`, `sdk_batch_20`: write units an event, of a page's own and of an SDK's.
+pub(crate) const COLLECT_BATCH_WRITE_UNITS: [f64; 2] = [0.25, 0.45];
 /// `count_1`, `count_100`, `count_500`: how many records the counters get at a time, and the write and read units of an event, as the
 /// mean of the three sizes. The bench's events are of a week and of several organizations; those of one hour touch fewer counters.
 pub(crate) const COUNTED: [Counted; 3] = [
@@ -108,6 +112,8 @@ pub(crate) const BUS_EVENT_BYTES: f64 = 1_700.0;
 pub(crate) const ANSWER_BYTES: f64 = 600.0;
 /// Bytes of a recorded event in an answer.
 pub(crate) const ANSWER_EVENT_BYTES: f64 = 1_400.0;
+/// Bytes of an event's id in an answer.
+pub(crate) const ANSWER_ID_BYTES: f64 = 40.0;
 /// Bytes of a delivery on the wire, with headers, signature and what TLS adds.
 pub(crate) const DELIVERY_BYTES: f64 = 2_500.0;
 /// What part of provisioned capacity is used, with automatic scaling.

@@ -6,7 +6,7 @@ use crate::document::{Block, Table, dollars};
 use crate::inputs;
 use crate::prices;
 use crate::rest::at_rest;
-use crate::traffic::{Traffic, per_million};
+use crate::traffic::{Door, Traffic, per_million};
 
 /// Events a second where they come alone: a quarter of a million a month.
 const LOW: f64 = 0.1;
@@ -39,6 +39,7 @@ pub(crate) fn report(deployment: &Deployment) -> Blocks {
     blocks.extend(goals(deployment)?);
     blocks.extend(rest(deployment)?);
     blocks.extend(traffic(deployment)?);
+    blocks.extend(collection(deployment)?);
     blocks.extend(storage(deployment));
     blocks.extend(changes(deployment)?);
     blocks.extend(assumptions(deployment)?);
@@ -57,6 +58,28 @@ fn introduction(deployment: &Deployment) -> String {
 
 fn with(traffic: Traffic, (_, processor, subscriber, bus): (&str, bool, bool, bool)) -> Traffic {
     Traffic { processor, subscriber, bus, ..traffic }
+}
+
+/// Events of pages, apps and SDKs.
+fn collection(deployment: &Deployment) -> Blocks {
+    let [page, sdk] = inputs::COLLECT_BATCH_WRITE_UNITS;
+    let single = Traffic { write_units: inputs::COLLECT_WRITE_UNITS, ..Traffic::SINGLE };
+    let plain = Traffic { write_units: inputs::CREATE_WRITE_UNITS, ..Traffic::SINGLE };
+    let batch = |write_units| Traffic { write_units, ..Traffic::BATCH };
+    let mut table = Table::new(["dollars a million", "by the function URL", "by the API"]);
+    for (kind, traffic) in [
+        ("single, without a message id", plain),
+        ("single, with one", single),
+        ("batch of 20 of a page", batch(page)),
+        ("batch of 20 of an SDK", batch(sdk)),
+    ] {
+        let total = |door| Ok::<f64, DeploymentError>(per_million(deployment, Traffic { door, ..traffic }.at(HIGH))?.total());
+        table.row([kind.to_owned(), dollars(total(Door::CollectorByUrl)?), dollars(total(Door::CollectorByApi)?)]);
+    }
+    let text = "No authorizer is asked. A message that counts once is stored and noted in one transaction, which DynamoDB counts double: that weighs on \
+                single messages and hardly on batches. SDKs have no function URL."
+        .to_owned();
+    Ok(vec![Block::Heading(format!("A million collected events, many: {HIGH} a second")), Block::Table(table), Block::Text(text)])
 }
 
 fn verdict(total: f64, (low, high): (f64, f64)) -> String {

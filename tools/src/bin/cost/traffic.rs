@@ -17,6 +17,8 @@ pub(crate) struct Traffic {
     pub(crate) events_a_request: f64,
     /// Write units of an event.
     pub(crate) write_units: f64,
+    /// What takes the request.
+    pub(crate) door: Door,
     /// Whether one processor is given each event.
     pub(crate) processor: bool,
     /// Whether one subscriber gets each event at its URL.
@@ -25,12 +27,24 @@ pub(crate) struct Traffic {
     pub(crate) bus: bool,
 }
 
+/// What takes a request, and so what it costs besides what it does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Door {
+    /// The API, its authorizer, and `record-events`.
+    Api,
+    /// The API and a collector, which asks no authorizer.
+    CollectorByApi,
+    /// A collector by its function URL.
+    CollectorByUrl,
+}
+
 impl Traffic {
     /// Single events that nothing follows from.
     pub(crate) const SINGLE: Self = Self {
         events_a_second: 1.0,
         events_a_request: 1.0,
         write_units: inputs::CREATE_WRITE_UNITS,
+        door: Door::Api,
         processor: false,
         subscriber: false,
         bus: false,
@@ -96,14 +110,27 @@ pub(crate) fn counted(records: f64) -> Counted {
 
 fn request(bill: &mut Bill, deployment: &Deployment, traffic: Traffic) -> Result<(), DeploymentError> {
     let events = traffic.events_a_request;
-    bill.add(Service::Api, prices::API_REQUESTS_MILLION / MILLION);
-    let answer = inputs::ANSWER_BYTES + inputs::ANSWER_EVENT_BYTES * events;
+    if traffic.door != Door::CollectorByUrl {
+        bill.add(Service::Api, prices::API_REQUESTS_MILLION / MILLION);
+    }
+    let an_event = match traffic.door {
+        Door::Api => inputs::ANSWER_EVENT_BYTES,
+        Door::CollectorByApi | Door::CollectorByUrl => inputs::ANSWER_ID_BYTES,
+    };
+    let answer = inputs::ANSWER_BYTES + an_event * events;
     bill.add(Service::Transfer, answer * prices::TRANSFER_GB / GB);
     let line = f64::from(deployment.access_line_bytes) + inputs::LOG_LINE_OVERHEAD_BYTES;
-    bill.add(Service::Logs, line * prices::LOGS_GB / GB);
-    bill.add(Service::Lambda, invocation(deployment, "Authorize", inputs::AUTHORIZE_MS)?);
-    bill.add(Service::Lambda, invocation(deployment, "RecordEvents", inputs::RECORD_MS + inputs::RECORD_EVENT_MS * events)?);
+    if traffic.door != Door::CollectorByUrl {
+        bill.add(Service::Logs, line * prices::LOGS_GB / GB);
+    }
+    let milliseconds = inputs::RECORD_MS + inputs::RECORD_EVENT_MS * events;
     bill.add(Service::DynamoDb, write(traffic.write_units * events));
+    if traffic.door != Door::Api {
+        bill.add(Service::Lambda, invocation(deployment, "CollectFrontend", milliseconds)?);
+        return Ok(());
+    }
+    bill.add(Service::Lambda, invocation(deployment, "Authorize", inputs::AUTHORIZE_MS)?);
+    bill.add(Service::Lambda, invocation(deployment, "RecordEvents", milliseconds)?);
     // One key: it is read at most once in the seconds for which it is remembered.
     let requests_a_second = traffic.events_a_second / events;
     bill.add(Service::DynamoDb, read((1.0 / (requests_a_second * inputs::KEY_REMEMBERED_SECONDS)).min(1.0)));

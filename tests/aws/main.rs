@@ -313,7 +313,7 @@ async fn a_page_sends_to_the_api_and_to_the_function_url_and_both_are_one_stream
     let picture = by_url.get("/api/v1/events/frontend/pixel.gif?event_type=opened").await;
     assert_eq!((picture.status, picture.headers["content-type"].to_str().unwrap()), (200, "image/gif"));
     let headers = [("origin", "https://shop.example"), ("access-control-request-method", "POST")];
-    let preflight = deployment.anybody().send(Method::OPTIONS, "/api/v1/events/frontend", None, &headers).await;
+    let preflight = by_url.send(Method::OPTIONS, "/api/v1/events/frontend", None, &headers).await;
     assert_eq!((preflight.status, preflight.headers["access-control-allow-origin"].to_str().unwrap()), (204, "*"));
 }
 

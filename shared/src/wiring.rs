@@ -182,6 +182,41 @@ pub fn rudderstack_secret() -> Result<Option<crate::domain::signature::WebhookSe
     secret.map_err(|error| ConfigError::Invalid { name: NAME, problem: error.to_string() })
 }
 
+/// What takes collected events in, as the environment says: what every collector and `manage-rejected-events` share.
+#[cfg(all(feature = "dynamodb", feature = "sqs"))]
+pub struct Collecting {
+    events: DynamoEvents,
+    queues: SqsQueues,
+    heads: crate::commands::append::KnownHeads,
+}
+
+#[cfg(all(feature = "dynamodb", feature = "sqs"))]
+impl Collecting {
+    /// The adapters that the environment describes, with the queues that are sent to.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if a variable is missing or cannot be read.
+    pub fn from_environment(queues: &[Queue]) -> Result<Self, ConfigError> {
+        Ok(Self { events: dynamo_events()?, queues: self::queues(queues)?, heads: crate::commands::append::KnownHeads::default() })
+    }
+
+    /// The ports on them.
+    #[must_use]
+    pub fn ports(&self) -> crate::commands::collect_events::CollectEventsPorts<'_> {
+        use crate::adapters::system::{SystemClock, SystemRandom};
+        use crate::commands::append::AppendPorts;
+        use crate::commands::collect_events::CollectEventsPorts;
+        let append = AppendPorts { log: &self.events, random: &SystemRandom, heads: &self.heads };
+        CollectEventsPorts { append, rejected: &self.events, queues: &self.queues, clock: &SystemClock }
+    }
+
+    /// The table, for what else is kept there.
+    #[must_use]
+    pub const fn events(&self) -> &DynamoEvents {
+        &self.events
+    }
+}
+
 /// Everything that running processors takes, as the environment says: what `process-events` and `retry-processors` share.
 #[cfg(all(feature = "dynamodb", feature = "sqs", feature = "eventbridge", feature = "webhook", feature = "http"))]
 pub struct Processing {

@@ -31,7 +31,7 @@ use shared::ports::commit_log::{CommitLog, Put, PutNoting, TogetherWith};
 use shared::ports::queue::{QueueError, QueueSender};
 use shared::ports::store_error::StoreError;
 
-use super::{Broken, Dice, SlowLog, draft};
+use super::{Broken, Dice, SlowLog, check_streams, draft, take_effect};
 
 /// What is taken out, to see that it is needed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,6 +58,18 @@ impl UnsteadyLog {
     fn nothing<T>() -> Result<T, StoreError> {
         Err(StoreError::Unavailable("no answer".into()))
     }
+
+    /// Writes, or gets no answer. What was sent by then takes effect sooner or later; the rest never.
+    async fn write<T>(&self, mut writing: impl Future<Output = Result<T, StoreError>> + Send + Unpin) -> Result<T, StoreError> {
+        if self.answers() {
+            return writing.await;
+        }
+        // It has been sent once it is polled.
+        if self.dice.lock().unwrap().random_bool(0.7) {
+            let _ = (&mut writing).now_or_never();
+        }
+        Self::nothing()
+    }
 }
 
 #[async_trait]
@@ -79,28 +91,13 @@ impl CommitLog for UnsteadyLog {
     }
 
     async fn put(&self, commits: &[Commit]) -> Result<Put, StoreError> {
-        let mut put = self.slow.put(commits);
-        if self.answers() {
-            return put.await;
-        }
-        // It has been sent once it is polled; it takes effect sooner or later, or never.
-        if self.dice.lock().unwrap().random_bool(0.7) {
-            let _ = (&mut put).now_or_never();
-        }
-        Self::nothing()
+        self.write(self.slow.put(commits)).await
     }
 
     async fn put_noting(&self, commits: &[Commit], together: &TogetherWith) -> Result<PutNoting, StoreError> {
         let unnoted = TogetherWith { notes: Vec::new(), ..together.clone() };
         let together = if self.flaw == Flaw::NoNotes { &unnoted } else { together };
-        let mut put = self.slow.put_noting(commits, together);
-        if self.answers() {
-            return put.await;
-        }
-        if self.dice.lock().unwrap().random_bool(0.7) {
-            let _ = (&mut put).now_or_never();
-        }
-        Self::nothing()
+        self.write(self.slow.put_noting(commits, together)).await
     }
 
     async fn claim(&self, key: &ClaimKey) -> Result<Option<Claim>, StoreError> {
@@ -238,16 +235,7 @@ fn run(seed: u64, flaw: Flaw) -> Result<(), String> {
                     }
                 }
             }
-            _ => {
-                let effect = {
-                    let mut calls = in_flight.lock().unwrap();
-                    let chosen = dice.random_range(0..calls.len().max(1));
-                    calls.remove(chosen)
-                };
-                if let Some(effect) = effect {
-                    effect.now_or_never().ok_or("the memory adapter never waits")?;
-                }
-            }
+            _ => take_effect(&in_flight, &mut dice)?,
         }
     }
     check(&store, &told).map_err(|problem| format!("seed {seed}: {problem}"))
@@ -256,17 +244,10 @@ fn run(seed: u64, flaw: Flaw) -> Result<(), String> {
 /// Nothing that was acknowledged is lost, nothing is doubled, no stream has a gap, and what was told of is there under that id.
 fn check(store: &MemoryEvents, told: &[(String, Collected)]) -> Result<(), String> {
     let commits = store.commits();
-    let mut next: BTreeMap<StreamKey, Version> = BTreeMap::new();
+    check_streams(&commits)?;
     let mut stored: BTreeMap<String, Vec<EventId>> = BTreeMap::new();
-    for commit in &commits {
-        let expected = next.entry(commit.stream.clone()).or_insert(Version::EMPTY.next());
-        if commit.first != *expected {
-            return Err(format!("stream {} has a gap or an overlap before version {}", commit.stream, commit.first));
-        }
-        *expected = commit.last().next();
-        for event in commit.to_events() {
-            stored.entry(event.details.event_type.to_string()).or_default().push(event.id);
-        }
+    for event in commits.iter().flat_map(Commit::to_events) {
+        stored.entry(event.details.event_type.to_string()).or_default().push(event.id);
     }
     if let Some((name, ids)) = stored.iter().find(|(_, ids)| ids.len() > 1) {
         return Err(format!("{name} is stored {} times", ids.len()));

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
-use futures::FutureExt as _;
+use futures::FutureExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -236,32 +236,39 @@ fn run(seed: u64, broken: Broken) -> Result<(), String> {
                     }
                 }
             }
-            _ => {
-                let effect = {
-                    let mut calls = in_flight.lock().unwrap();
-                    let chosen = dice.random_range(0..calls.len().max(1));
-                    calls.remove(chosen)
-                };
-                if let Some(effect) = effect {
-                    effect.now_or_never().ok_or("the memory adapter never waits")?;
-                }
-            }
+            _ => take_effect(&in_flight, &mut dice)?,
         }
     }
     check(&store, &requests).map_err(|problem| format!("seed {seed}: {problem}"))
 }
 
-/// Nothing lost, nothing doubled, no gap, and every attempt was told the same.
-fn check(store: &MemoryEvents, requests: &[Request]) -> Result<(), String> {
-    let commits = store.commits();
+/// Lets one of the calls in flight take effect, if there is any.
+fn take_effect(in_flight: &Mutex<VecDeque<Effect>>, dice: &mut StdRng) -> Result<(), String> {
+    let effect = {
+        let mut calls = in_flight.lock().unwrap();
+        let chosen = dice.random_range(0..calls.len().max(1));
+        calls.remove(chosen)
+    };
+    effect.map_or(Some(()), FutureExt::now_or_never).ok_or_else(|| "the memory adapter never waits".to_owned())
+}
+
+/// Every stream's commits follow one upon the other.
+fn check_streams(commits: &[Commit]) -> Result<(), String> {
     let mut next: BTreeMap<StreamKey, Version> = BTreeMap::new();
-    for commit in &commits {
+    for commit in commits {
         let expected = next.entry(commit.stream.clone()).or_insert(Version::EMPTY.next());
         if commit.first != *expected {
             return Err(format!("stream {} has a gap or an overlap before version {}", commit.stream, commit.first));
         }
         *expected = commit.last().next();
     }
+    Ok(())
+}
+
+/// Nothing lost, nothing doubled, no gap, and every attempt was told the same.
+fn check(store: &MemoryEvents, requests: &[Request]) -> Result<(), String> {
+    let commits = store.commits();
+    check_streams(&commits)?;
     let mut stored: BTreeMap<String, Vec<EventId>> = BTreeMap::new();
     for event in commits.iter().flat_map(Commit::to_events) {
         stored.entry(event.details.event_type.to_string()).or_default().push(event.place);

@@ -1,18 +1,16 @@
 //! Collects events of pages and apps, from anybody: `/api/v1/events/frontend`.
 
-use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
 use shared::commands::collect_events::CollectEventsPorts;
 use shared::domain::collected_event::Collector;
 use shared::http::answers::collected::FrontendHealthAnswer;
-use shared::http::collect::door::{Door, Outcome, only};
+use shared::http::collect::door::{Outcome, only, respond_to_page};
 use shared::http::collect::settings::CollectSettings;
 use shared::http::collect::{Envelope, batch, pixel, read_body, take_in};
 use shared::http::problem::Problem;
 use shared::http::request;
 use shared::http::respond::Answer;
 use shared::http::routes::{self, CollectFrontendEndpoint, Destination, Endpoint};
-use shared::telemetry::Chain;
 
 /// The most events of a batch (BR-FE-003).
 const MOST_EVENTS: usize = 100;
@@ -27,9 +25,8 @@ pub struct Ports<'a> {
 
 /// Answers a request. Whatever is wrong with it, or with the store, is an answer too. Nobody is asked who they are (BR-FE-001).
 pub async fn handle(ports: &Ports<'_>, request: Request) -> Response<Body> {
-    let door = Door::of(&request);
     let result = answer(ports, &request).await;
-    door.respond(ports.settings, result)
+    respond_to_page(&request, ports.settings, result)
 }
 
 async fn answer(ports: &Ports<'_>, request: &Request) -> Result<Answer, Problem> {
@@ -51,21 +48,12 @@ async fn answer(ports: &Ports<'_>, request: &Request) -> Result<Answer, Problem>
             Answer::json(&Outcome::of(take_in(&ports.collect, envelope, &items).await?).batch())
         }
         CollectFrontendEndpoint::Pixel => {
-            // A mail or a page shows a picture, whatever becomes of the event.
-            // Who asks for its head only does not look at it.
-            if request.method() != Method::HEAD
-                && let Err(problem) = collect_pixel(ports, envelope, request).await
-                && let Some(cause) = problem.cause()
-            {
-                tracing::error!(error = %Chain(cause), "an event of a picture was not taken in");
-            }
-            Ok(Answer::gif(pixel::GIF))
+            let collecting = async {
+                let event = pixel::event(request, pixel::Others::Data)?;
+                take_in(&ports.collect, envelope, &[&event]).await
+            };
+            Ok(pixel::answer(request, collecting).await)
         }
         CollectFrontendEndpoint::Health => Answer::json(&FrontendHealthAnswer::new(now)),
     }
-}
-
-async fn collect_pixel(ports: &Ports<'_>, envelope: Envelope<'_>, request: &Request) -> Result<(), Problem> {
-    let event = pixel::event(request, pixel::Others::Data)?;
-    take_in(&ports.collect, envelope, &[&event]).await.map(drop)
 }

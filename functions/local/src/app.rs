@@ -19,7 +19,7 @@ use shared::commands::test_subscription::TestSubscriptionPorts;
 use shared::domain::access::{Caller, Scope};
 use shared::domain::signature::WebhookSecret;
 use shared::http::caller::{authorizer_context, with_authorizer_context};
-use shared::http::collect::door::Door;
+use shared::http::collect::door::respond_to_page;
 use shared::http::collect::pixel;
 use shared::http::collect::read_event;
 use shared::http::collect::settings::CollectSettings;
@@ -174,8 +174,8 @@ impl App {
         match self.limits.as_ref().filter(|_| sends).map_or(Ok(()), |limits| limits.check(&request)) {
             Ok(()) => answer(request).await,
             // A picture is a picture, whatever is wrong.
-            Err(_) if *request.method() == Method::GET => Door::of(&request).respond(&self.collect, Ok(Answer::gif(pixel::GIF))),
-            Err(seconds) => Door::of(&request).respond(&self.collect, Err(Problem::too_many_requests(seconds))),
+            Err(_) if *request.method() == Method::GET => respond_to_page(&request, &self.collect, Ok(Answer::gif(pixel::GIF))),
+            Err(seconds) => respond_to_page(&request, &self.collect, Err(Problem::too_many_requests(seconds))),
         }
     }
 

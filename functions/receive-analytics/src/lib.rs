@@ -3,22 +3,20 @@
 //! The key is where SDKs put it: the user name of `Authorization: Basic`, the parameter `writeKey`, or the member of that name of
 //! the body. No authorizer looks there, so it is checked here.
 
-use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
 use shared::commands::collect_events::CollectEventsPorts;
 use shared::domain::access::{ApiKeySecret, Caller, Scope};
 use shared::domain::collected_event::Collector;
 use shared::http::answers::collected::SourceConfigAnswer;
-use shared::http::collect::door::{Door, Outcome, only};
+use shared::http::collect::door::{Outcome, respond_to_page};
 use shared::http::collect::settings::CollectSettings;
 use shared::http::collect::write_key::{self, NoWriteKey};
-use shared::http::collect::{Envelope, Item, batch, pixel, read_body, take_in};
+use shared::http::collect::{Envelope, JsonText, batch, pixel, read_body, take_in};
 use shared::http::problem::{Problem, ProblemKind};
 use shared::http::request;
 use shared::http::respond::Answer;
 use shared::http::routes::{self, Destination, Endpoint, ReceiveAnalyticsEndpoint};
 use shared::queries::check_access::{AccessError, CheckAccessPorts, Credential, check_access};
-use shared::telemetry::Chain;
 
 /// What receiving needs.
 pub struct Ports<'a> {
@@ -32,9 +30,8 @@ pub struct Ports<'a> {
 
 /// Answers a request. Whatever is wrong with it, or with the store, is an answer too.
 pub async fn handle(ports: &Ports<'_>, request: Request) -> Response<Body> {
-    let door = Door::of(&request);
     let result = answer(ports, &request).await;
-    door.respond(ports.settings, result)
+    respond_to_page(&request, ports.settings, result)
 }
 
 async fn answer(ports: &Ports<'_>, request: &Request) -> Result<Answer, Problem> {
@@ -55,21 +52,13 @@ async fn answer(ports: &Ports<'_>, request: &Request) -> Result<Answer, Problem>
             return Answer::json(&SourceConfigAnswer::new(&caller.name));
         }
         ReceiveAnalyticsEndpoint::Pixel(call) => {
-            // A mail or a page shows a picture, whatever becomes of the event.
-            let taken = async {
+            let collecting = async {
                 let mut envelope = envelope(Some(caller(ports, in_head).await?));
                 envelope.circumstances.call = Some(call);
                 let event = pixel::event(request, pixel::Others::Properties)?;
                 take_in(&ports.collect, envelope, &[&event]).await
             };
-            // Who asks for its head only does not look at it.
-            if request.method() != Method::HEAD
-                && let Err(problem) = taken.await
-                && let Some(cause) = problem.cause()
-            {
-                tracing::error!(error = %Chain(cause), "an event of a picture was not taken in");
-            }
-            return Ok(Answer::gif(pixel::GIF));
+            return Ok(pixel::answer(request, collecting).await);
         }
         ReceiveAnalyticsEndpoint::Call(call) => Some(call),
         ReceiveAnalyticsEndpoint::Batch | ReceiveAnalyticsEndpoint::Import | ReceiveAnalyticsEndpoint::Beacon => None,
@@ -82,7 +71,7 @@ async fn answer(ports: &Ports<'_>, request: &Request) -> Result<Answer, Problem>
             let body = read_body(&ports.collect, &mut envelope, request).await?;
             (envelope, body, true)
         }
-        Err(NoWriteKey) => (envelope(None), shared::http::collect::JsonText::of(request, ports.settings)?, false),
+        Err(NoWriteKey) => (envelope(None), JsonText::of(request, ports.settings)?, false),
     };
     envelope.circumstances.repaired = body.repaired;
     let items = batch::analytics(body.get(), &mut envelope.circumstances)?;
@@ -93,12 +82,8 @@ async fn answer(ports: &Ports<'_>, request: &Request) -> Result<Answer, Problem>
     envelope.circumstances.call = call;
     envelope.circumstances.historical = endpoint == ReceiveAnalyticsEndpoint::Import;
     let taken = take_in(&ports.collect, envelope, &items.items).await?;
-    if items.single
-        && let Some(Item::Rejected { .. }) = taken.first()
-    {
-        return Answer::json(&only(taken)?);
-    }
-    Answer::json(&Outcome::of(taken).analytics())
+    let outcome = if items.single { Outcome::of_one(taken)? } else { Outcome::of(taken) };
+    Answer::json(&outcome.analytics())
 }
 
 /// Whose key it is, if it may collect events.

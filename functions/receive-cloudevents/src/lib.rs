@@ -6,7 +6,7 @@ use shared::commands::collect_events::CollectEventsPorts;
 use shared::domain::collected_event::Collector;
 use shared::http::caller;
 use shared::http::collect::cloudevents::CloudEvents;
-use shared::http::collect::door::{Door, Outcome, only};
+use shared::http::collect::door::{Outcome, only, respond_to_page};
 use shared::http::collect::settings::CollectSettings;
 use shared::http::collect::{Envelope, take_in};
 use shared::http::problem::Problem;
@@ -30,9 +30,8 @@ pub struct Ports<'a> {
 
 /// Answers a request. Whatever is wrong with it, or with the store, is an answer too.
 pub async fn handle(ports: &Ports<'_>, request: Request) -> Response<Body> {
-    let door = Door::of(&request);
     let result = answer(ports, &request).await;
-    let mut response = door.respond(ports.settings, result);
+    let mut response = respond_to_page(&request, ports.settings, result);
     if request.method() == lambda_http::http::Method::OPTIONS
         && let Some(origin) = request.headers().get(REQUEST_ORIGIN)
     {

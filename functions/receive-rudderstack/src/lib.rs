@@ -4,7 +4,7 @@ use lambda_http::{Body, Request, Response};
 use shared::commands::collect_events::CollectEventsPorts;
 use shared::domain::collected_event::Collector;
 use shared::domain::signature::WebhookSecret;
-use shared::http::collect::door::{Door, Outcome, only};
+use shared::http::collect::door::{Outcome, respond_to_page};
 use shared::http::collect::rudderstack_secret::is_from_rudderstack;
 use shared::http::collect::settings::CollectSettings;
 use shared::http::collect::{Envelope, batch, read_body, take_in};
@@ -25,9 +25,8 @@ pub struct Ports<'a> {
 
 /// Answers a request. Whatever is wrong with it, or with the store, is an answer too.
 pub async fn handle(ports: &Ports<'_>, request: Request) -> Response<Body> {
-    let door = Door::of(&request);
     let result = answer(ports, &request).await;
-    door.respond(ports.settings, result)
+    respond_to_page(&request, ports.settings, result)
 }
 
 async fn answer(ports: &Ports<'_>, request: &Request) -> Result<Answer, Problem> {
@@ -47,10 +46,6 @@ async fn answer(ports: &Ports<'_>, request: &Request) -> Result<Answer, Problem>
     let body = read_body(&ports.collect, &mut envelope, request).await?;
     let items = batch::analytics(body.get(), &mut envelope.circumstances)?;
     let taken = take_in(&ports.collect, envelope, &items.items).await?;
-    if items.single
-        && let Some(shared::http::collect::Item::Rejected { .. }) = taken.first()
-    {
-        return Answer::json(&only(taken)?);
-    }
-    Answer::json(&Outcome::of(taken).rudderstack())
+    let outcome = if items.single { Outcome::of_one(taken)? } else { Outcome::of(taken) };
+    Answer::json(&outcome.rudderstack())
 }

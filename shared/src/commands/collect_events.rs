@@ -301,7 +301,7 @@ impl<'a> StreamWriter<'a> {
         let mut failure = None;
         while !open.is_empty() && failure.is_none() {
             let mut count = open.len();
-            while count > 1 && self.size(entries, &open[..count]) > TogetherWith::MOST {
+            while count > 1 && !self.fits(entries, &open[..count]) {
                 count = count.div_ceil(2);
             }
             if let Err(failed) = self.store(entries, &open[..count]).await {
@@ -328,7 +328,7 @@ impl<'a> StreamWriter<'a> {
         let mut fresh_head = false;
         for _ in 0..MOST_ROUNDS {
             let open: Vec<usize> = batch.iter().copied().filter(|index| !self.done.contains_key(index)).collect();
-            if open.is_empty() || self.size(entries, &open) > TogetherWith::MOST {
+            if open.is_empty() || !self.fits(entries, &open) {
                 return Ok(());
             }
             let first = match self.tried {
@@ -381,12 +381,16 @@ impl<'a> StreamWriter<'a> {
         plan_streams(open.iter().map(|index| (*index, &entries[*index].draft)), self.recorded_at, 0)
     }
 
-    /// How many items a call with these events writes, or how many events it has: neither may be more than a call takes.
-    fn size(&self, entries: &[Entry], open: &[usize]) -> usize {
+    /// Whether one call takes these events: it may write so many items, and have so many events.
+    fn fits(&self, entries: &[Entry], open: &[usize]) -> bool {
+        // An event has at most a commit, a page and a claim to itself: of few, nobody needs to know how they are planned.
+        if open.len() * 3 <= TogetherWith::MOST {
+            return true;
+        }
         let commits: usize = self.plans(entries, open).iter().map(|plan| plan.commits.len()).sum();
         let pages: BTreeSet<LedgerPage> = open.iter().filter_map(|index| Some(self.page(entries[*index].message.as_ref()?))).collect();
         let claims = open.iter().filter(|index| entries[**index].draft.event_id.is_some()).count();
-        (commits + pages.len() + claims).max(open.len())
+        (commits + pages.len() + claims).max(open.len()) <= TogetherWith::MOST
     }
 
     /// The page that has room for a message.

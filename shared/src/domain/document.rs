@@ -17,6 +17,20 @@ pub(crate) enum Node {
     Leaf(Box<str>),
 }
 
+/// A text is no path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no path: names with dots between them, at most {MAX_STEPS}")]
+pub(crate) struct NoPath(String);
+
+/// The most names of a path.
+const MAX_STEPS: usize = 16;
+
+/// Reads a path: names with dots between them.
+pub(crate) fn parse_path(text: &str) -> Result<Vec<String>, NoPath> {
+    let steps: Vec<String> = text.split('.').map(str::to_owned).collect();
+    if steps.len() > MAX_STEPS || steps.iter().any(String::is_empty) { Err(NoPath(text.to_owned())) } else { Ok(steps) }
+}
+
 /// Why a document cannot be changed as a rule says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unfit {
@@ -85,6 +99,14 @@ impl Node {
                 out.push(']');
             }
             Self::Leaf(text) => out.push_str(text),
+        }
+    }
+
+    /// The text of a number.
+    fn as_number(&self) -> Option<&str> {
+        match self {
+            Self::Leaf(text) => number(text).map(|_| &**text),
+            Self::Object(_) | Self::List(_) => None,
         }
     }
 
@@ -274,17 +296,13 @@ impl Document {
     /// Adds a number to the one at a path: exactly while both have at most 28 digits, else as doubles.
     pub(crate) fn increment(&mut self, path: &[String], by: &Node) -> Result<(), Unfit> {
         let name = || path.join(".");
-        let Node::Leaf(by) = by else { return Err(Unfit::NotANumber("what is added".to_owned())) };
-        let sum = match self.at(path) {
-            Some(Node::Leaf(before)) if **before != *"null" => {
-                number(before).ok_or_else(|| Unfit::NotANumber(name()))?;
-                add(before, by)
-            }
-            Some(Node::Object(_) | Node::List(_)) => return Err(Unfit::NotANumber(name())),
-            Some(Node::Leaf(_)) | None => add("0", by),
+        let by = by.as_number().ok_or_else(|| Unfit::NotANumber("what is added".to_owned()))?;
+        let before = match self.at(path) {
+            Some(node) if !node.is_null() => node.as_number().ok_or_else(|| Unfit::NotANumber(name()))?,
+            Some(_) | None => "0",
         };
-        number(by).ok_or_else(|| Unfit::NotANumber("what is added".to_owned()))?;
-        self.set(path, Node::Leaf(sum.ok_or_else(|| Unfit::OutOfRange(name()))?.into()))
+        let sum = add(before, by).ok_or_else(|| Unfit::OutOfRange(name()))?;
+        self.set(path, Node::Leaf(sum.into()))
     }
 
     /// Adds an item to the list at a path, of which the last `keep` items stay.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::document::{Document, Node, Unfit};
+use super::document::{Document, Node, Unfit, parse_path};
 use super::event::EventDetails;
 use super::identifiers::{EventType, SchemaVersion};
 use super::json::JsonObject;
@@ -44,8 +44,6 @@ pub struct StepProblem {
 impl Upcaster {
     /// The most steps.
     pub const MAX_STEPS: usize = 100;
-    /// The most names of a path.
-    const MAX_NAMES: usize = 16;
 
     /// Reads the steps: a list of objects with one member each. `rename` has an object of new names by path, `move` one of new
     /// paths by path, `default` one of values by path.
@@ -97,23 +95,15 @@ fn parse_step(item: &Value) -> Result<Vec<Step>, String> {
     let operand = operand.as_object().ok_or_else(|| format!("{name} must be an object by path"))?;
     let text = |value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| format!("{name}: {value} must be a text"));
     let step = |(path, value): (&String, &Value)| {
-        let path = parse_path(path)?;
+        let path = parse_path(path).map_err(|error| error.to_string())?;
         Ok(match name.as_str() {
             "rename" => Step::Rename { path, name: text(value).and_then(|name| only_name(&name))? },
-            "move" => Step::Move { path, to: text(value).and_then(|to| parse_path(&to))? },
+            "move" => Step::Move { path, to: text(value).and_then(|to| parse_path(&to).map_err(|error| error.to_string()))? },
             "default" => Step::Default { path, value: Node::parse(&value.to_string()).map_err(|error| error.to_string())? },
             _ => return Err(NAMES.to_owned()),
         })
     };
     operand.iter().map(step).collect()
-}
-
-fn parse_path(text: &str) -> Result<Vec<String>, String> {
-    let names: Vec<String> = text.split('.').map(str::to_owned).collect();
-    if names.len() > Upcaster::MAX_NAMES || names.iter().any(String::is_empty) {
-        return Err(format!("{text:?} is no path: names with dots between them, at most {}", Upcaster::MAX_NAMES));
-    }
-    Ok(names)
 }
 
 fn only_name(text: &str) -> Result<String, String> {

@@ -12,7 +12,7 @@ pub mod subscriptions;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::problem::{Problem, ProblemKind};
+use super::problem::Problem;
 
 /// The most bytes of items in an answer. Lambda takes 6 MB, in which the answer is a text within JSON:
 /// each quote and backslash counts twice.
@@ -23,8 +23,7 @@ fn fitting<T: Serialize>(items: impl IntoIterator<Item = T>) -> Result<Vec<Box<R
     let mut kept: Vec<Box<RawValue>> = Vec::new();
     let mut bytes = 0;
     for item in items {
-        let json = serde_json::value::to_raw_value(&item)
-            .map_err(|error| Problem::new(ProblemKind::Internal, "the service made a mistake").caused_by(error))?;
+        let json = serde_json::value::to_raw_value(&item).map_err(Problem::mistake)?;
         bytes += bytes_within_json(json.get());
         if bytes > MAX_ANSWER_BYTES && !kept.is_empty() {
             break;

@@ -173,12 +173,7 @@ pub(super) fn event_type(fields: &mut Fields<'_>) -> Option<EventType> {
         fields.refuse("event_type", FieldProblemKind::StringTooShort, "String should have at least 1 character");
         return None;
     }
-    if text.chars().count() > EventType::MAX_CHARS {
-        let msg = format!("String should have at most {} characters", EventType::MAX_CHARS);
-        fields.refuse("event_type", FieldProblemKind::StringTooLong, msg);
-        return None;
-    }
-    fields.required_identifier("event_type", text)
+    fields.event_type("event_type", text)
 }
 
 fn event_id(fields: &mut Fields<'_>) -> Option<EventId> {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::problem::{FieldProblem, FieldProblemKind, Place, Problem, shown, too_long};
-use crate::domain::identifiers::IdentifierError;
+use crate::domain::identifiers::{EventType, IdentifierError};
 use crate::domain::json::JsonObject;
 use crate::domain::timestamp::Timestamp;
 
@@ -154,6 +154,16 @@ impl<'a> Fields<'a> {
     /// A text that names something outside. A blank one names nothing.
     pub(super) fn identifier<T: TryFrom<String, Error = IdentifierError>>(&mut self, name: &str) -> Option<T> {
         let text = self.text(name).filter(|text| !text.trim().is_empty())?;
+        self.required_identifier(name, text)
+    }
+
+    /// A type of event, which is counted in characters as well as in bytes (BR-EVT-002).
+    pub(super) fn event_type(&mut self, name: &str, text: String) -> Option<EventType> {
+        if text.chars().count() > EventType::MAX_CHARS {
+            let msg = format!("String should have at most {} characters", EventType::MAX_CHARS);
+            self.refuse(name, FieldProblemKind::StringTooLong, msg);
+            return None;
+        }
         self.required_identifier(name, text)
     }
 

@@ -405,6 +405,11 @@ impl Problem {
         }
     }
 
+    /// What no request can bring about, and so is a fault of ours.
+    pub(super) fn mistake(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::new(ProblemKind::Internal, "the service made a mistake").caused_by(cause)
+    }
+
     /// More came from one sender than is taken: it is to wait so many seconds.
     #[must_use]
     pub fn too_many_requests(seconds: u64) -> Self {
@@ -459,7 +464,7 @@ impl From<StoreError> for Problem {
             StoreError::Contended => {
                 Self::new(ProblemKind::Unavailable, "too many writers met in one stream; nothing was stored; try again").caused_by(error)
             }
-            StoreError::Corrupt(_) => Self::new(ProblemKind::Internal, "the service made a mistake").caused_by(error),
+            StoreError::Corrupt(_) => Self::mistake(error),
         }
     }
 }
@@ -549,7 +554,7 @@ impl From<QueueError> for Problem {
             QueueError::Unavailable { .. } | QueueError::Refused { .. } => {
                 Self::new(ProblemKind::Unavailable, "the queue is not available right now; try again").caused_by(error)
             }
-            QueueError::Unknown(_) => Self::new(ProblemKind::Internal, "the service made a mistake").caused_by(error),
+            QueueError::Unknown(_) => Self::mistake(error),
         }
     }
 }

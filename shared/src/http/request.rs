@@ -88,13 +88,13 @@ fn not_json(reason: &str) -> Problem {
 /// # Errors
 /// [`ProblemKind::Internal`] never, but for JSON that cannot be written.
 pub(super) fn query_string(request: &Request) -> Result<Box<RawValue>, Problem> {
+    serde_json::value::to_raw_value(&query_parameters(request)).map_err(Problem::mistake)
+}
+
+/// The parameters of the query string; of a name that comes twice, the last value.
+pub(super) fn query_parameters(request: &Request) -> BTreeMap<String, String> {
     let pairs = request.uri().query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-    let parameters: BTreeMap<String, String> = pairs
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (form_decoded(name), form_decoded(value)))
-        .collect();
-    serde_json::value::to_raw_value(&parameters)
-        .map_err(|error| Problem::new(ProblemKind::Internal, "the service made a mistake").caused_by(error))
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(name, value)| (form_decoded(name), form_decoded(value))).collect()
 }
 
 fn form_decoded(text: &str) -> String {

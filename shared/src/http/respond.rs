@@ -42,8 +42,7 @@ impl Answer {
     /// # Errors
     /// [`ProblemKind::Internal`] if the value cannot be written, which no answer's type allows.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, Problem> {
-        let body = serde_json::to_string(value)
-            .map_err(|error| Problem::new(ProblemKind::Internal, "the service made a mistake").caused_by(error))?;
+        let body = serde_json::to_string(value).map_err(Problem::mistake)?;
         Ok(Self::of(JSON, Body::Text(body)))
     }
 

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use serde_json::{Map, Value};
 
-use crate::domain::document::{Document, Node, Unfit};
+use crate::domain::document::{Document, Node, Unfit, parse_path};
 use crate::domain::event::Event;
 use crate::domain::identifiers::{CorrelationId, DeviceId, OrganizationId, SessionId, UserId};
 use crate::domain::json::JsonObject;
@@ -103,8 +103,6 @@ impl Rules {
     pub const MAX_PATTERNS: usize = 100;
     /// The most operations of all types together.
     pub const MAX_OPERATIONS: usize = 500;
-    /// The most steps of a path.
-    pub const MAX_STEPS: usize = 16;
     /// The most items that `keep` may let stay.
     pub const MAX_KEPT: usize = 10_000;
 
@@ -400,12 +398,7 @@ impl Reader {
     }
 
     fn path_of(&mut self, text: &str) -> Option<Vec<String>> {
-        let steps: Vec<String> = text.split('.').map(str::to_owned).collect();
-        if steps.len() > Rules::MAX_STEPS || steps.iter().any(String::is_empty) {
-            self.problem(format!("{text:?} is no path: names with dots between them, at most {}", Rules::MAX_STEPS));
-            return None;
-        }
-        Some(steps)
+        parse_path(text).map_err(|error| self.problem(error.to_string())).ok()
     }
 
     fn template(&mut self, value: &Value) -> Option<Template> {

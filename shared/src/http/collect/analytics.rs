@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::{draft, loose_identifier, loose_moment, loose_text, message, metadata};
+use super::{draft, first_said, loose_identifier, loose_moment, loose_text, message, metadata};
 use crate::domain::category::EventCategory;
 use crate::domain::collected_event::{CallType, Circumstances, CollectedEvent, IpPolicy, OccurredAt, occurred_at};
 use crate::domain::event::EventDetails;
@@ -55,15 +55,10 @@ fn call(fields: &mut Fields<'_>, circumstances: &Circumstances) -> Option<CallTy
 
 /// What happened: the event's name, else the page's, else the call.
 fn event_type(fields: &mut Fields<'_>, call: CallType) -> Option<EventType> {
-    let name = ["event", "name"].into_iter().find(|name| loose_text(fields, &[name]).is_some());
-    let Some(name) = name else { return call.as_str().parse().ok() };
-    let text = loose_text(fields, &[name])?;
-    if text.chars().count() > EventType::MAX_CHARS {
-        let msg = format!("String should have at most {} characters", EventType::MAX_CHARS);
-        fields.refuse(name, FieldProblemKind::StringTooLong, msg);
-        return None;
+    match first_said(fields, &["event", "name"]) {
+        Some((name, text)) => fields.event_type(name, text),
+        None => call.as_str().parse().ok(),
     }
-    fields.required_identifier(name, text)
 }
 
 /// A member of the message's context, as a text.

@@ -17,7 +17,7 @@ use super::{JsonText, draft, loose_moment, loose_text, message, metadata};
 use crate::domain::category::EventCategory;
 use crate::domain::collected_event::{Circumstances, CollectedEvent, occurred_at};
 use crate::domain::event::{BodyDigest, EventDetails};
-use crate::domain::identifiers::{EventType, MessageId, SchemaVersion};
+use crate::domain::identifiers::{MessageId, SchemaVersion};
 use crate::domain::json::{JsonObject, check_json};
 use crate::domain::source::EventSource;
 use crate::domain::stream_id::StreamId;
@@ -77,10 +77,7 @@ impl CloudEvents {
 /// An event in binary mode, written in the JSON format.
 fn binary(request: &Request, headers: &HeaderMap, settings: &CollectSettings) -> Result<(Box<RawValue>, bool), Problem> {
     let mut members: BTreeMap<String, Box<RawValue>> = BTreeMap::new();
-    let raw = |value: &Value| {
-        serde_json::value::to_raw_value(value)
-            .map_err(|error| Problem::new(ProblemKind::Internal, "the service made a mistake").caused_by(error))
-    };
+    let raw = |value: &Value| serde_json::value::to_raw_value(value).map_err(Problem::mistake);
     for (name, value) in headers {
         if let Some(name) = name.as_str().strip_prefix(PREFIX).filter(|name| !NO_ATTRIBUTES.contains(name)) {
             let text = String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
@@ -107,8 +104,7 @@ fn binary(request: &Request, headers: &HeaderMap, settings: &CollectSettings) ->
     if let Some(media_type) = media_type {
         members.insert("datacontenttype".to_owned(), raw(&media_type.into())?);
     }
-    let event = serde_json::value::to_raw_value(&members)
-        .map_err(|error| Problem::new(ProblemKind::Internal, "the service made a mistake").caused_by(error))?;
+    let event = serde_json::value::to_raw_value(&members).map_err(Problem::mistake)?;
     Ok((event, repaired))
 }
 
@@ -133,18 +129,7 @@ pub(super) fn event(fields: &mut Fields<'_>, circumstances: &Circumstances) -> O
     if version.as_deref().is_some_and(|version| version != "1.0") {
         fields.refuse_value("specversion", "must be 1.0");
     }
-    let event_type: Option<EventType> = match kind {
-        Some(kind) if kind.chars().count() > EventType::MAX_CHARS => {
-            fields.refuse(
-                "type",
-                FieldProblemKind::StringTooLong,
-                format!("String should have at most {} characters", EventType::MAX_CHARS),
-            );
-            None
-        }
-        Some(kind) => fields.required_identifier("type", kind),
-        None => None,
-    };
+    let event_type = kind.and_then(|kind| fields.event_type("type", kind));
     let time = fields.moment("time");
     let stream: Option<StreamId> = loose_text(fields, &["subject"]).and_then(|subject| subject.parse().ok());
     let at = occurred_at(time, None, circumstances.received_at);

@@ -1,6 +1,6 @@
 //! What every collector does around its work: browsers are told who may send, and items become answers.
 
-use lambda_http::http::{HeaderMap, Method};
+use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
 
 use super::settings::CollectSettings;
@@ -12,32 +12,17 @@ use crate::http::answers::collected::{
 use crate::http::problem::Problem;
 use crate::http::respond::{Addressee, Answer, respond};
 
-/// What the answer takes from a request's head.
-pub struct Door {
-    to: Addressee,
-    method: Method,
-    headers: HeaderMap,
-}
-
-impl Door {
-    /// The door that a request comes through.
-    #[must_use]
-    pub fn of(request: &Request) -> Self {
-        Self { to: Addressee::of(request), method: request.method().clone(), headers: request.headers().clone() }
+/// The response to a request, with what a browser needs to hear before a page may see it: failures too, or the page could not tell
+/// them from a broken network.
+#[must_use]
+pub fn respond_to_page(request: &Request, settings: &CollectSettings, result: Result<Answer, Problem>) -> Response<Body> {
+    let mut response = respond(Addressee::of(request), result);
+    if request.method() == Method::OPTIONS {
+        cors::allow_preflight(&settings.origins, request.headers(), &mut response);
+    } else {
+        cors::allow(&settings.origins, request.headers(), &mut response);
     }
-
-    /// The response, with what a browser needs to hear before a page may see it: failures too, or the page could not tell them from
-    /// a broken network.
-    #[must_use]
-    pub fn respond(self, settings: &CollectSettings, result: Result<Answer, Problem>) -> Response<Body> {
-        let mut response = respond(self.to, result);
-        if self.method == Method::OPTIONS {
-            cors::allow_preflight(&settings.origins, &self.headers, &mut response);
-        } else {
-            cors::allow(&settings.origins, &self.headers, &mut response);
-        }
-        response
-    }
+    response
 }
 
 /// What the items of a request came to.
@@ -69,6 +54,18 @@ impl Outcome {
             }
         }
         outcome
+    }
+
+    /// What the only item of a request came to.
+    ///
+    /// # Errors
+    /// What is wrong with the item.
+    pub fn of_one(mut items: Vec<Item>) -> Result<Self, Problem> {
+        match items.pop() {
+            Some(Item::Rejected { problem, .. }) => Err(problem),
+            Some(item @ (Item::Taken(_) | Item::Dropped)) => Ok(Self::of(vec![item])),
+            None => Ok(Self::default()),
+        }
     }
 
     fn accepted(&self) -> usize {
@@ -118,9 +115,5 @@ impl Outcome {
 /// # Errors
 /// What is wrong with the item.
 pub fn only(items: Vec<Item>) -> Result<CollectedAnswer, Problem> {
-    match items.into_iter().next() {
-        Some(Item::Taken(collected)) => Ok(CollectedAnswer::new(Some(collected))),
-        Some(Item::Dropped) | None => Ok(CollectedAnswer::new(None)),
-        Some(Item::Rejected { problem, .. }) => Err(problem),
-    }
+    Outcome::of_one(items).map(|outcome| CollectedAnswer::new(outcome.taken.first().copied()))
 }

@@ -112,9 +112,12 @@ impl JsonText {
     /// # Errors
     /// [`ProblemKind::TooLarge`] for more than the request may have, [`ProblemKind::Invalid`] for what is no JSON at all.
     pub fn of(request: &Request, settings: &CollectSettings) -> Result<Self, Problem> {
-        let body::BodyText { text, repaired } = body::body_text(request, settings.most_request_bytes)?;
-        let json = RawValue::from_string(text.trim().to_owned()).map_err(|error| not_json(&error.to_string()))?;
-        Ok(Self { json, repaired })
+        Self::parse(&body::body_text(request, settings.most_request_bytes)?)
+    }
+
+    fn parse(body: &body::BodyText<'_>) -> Result<Self, Problem> {
+        let json = RawValue::from_string(body.text.trim().to_owned()).map_err(|error| not_json(&error.to_string()))?;
+        Ok(Self { json, repaired: body.repaired })
     }
 
     /// The JSON.
@@ -185,19 +188,24 @@ pub async fn take_in(ports: &CollectEventsPorts<'_>, envelope: Envelope<'_>, ite
 /// # Errors
 /// Those of [`JsonText::of`].
 pub async fn read_body(ports: &CollectEventsPorts<'_>, envelope: &mut Envelope<'_>, request: &Request) -> Result<JsonText, Problem> {
-    let text = JsonText::of(request, envelope.settings);
-    match &text {
-        Ok(text) => envelope.circumstances.repaired = text.repaired,
-        Err(problem) if problem.kind() == ProblemKind::Invalid && !envelope.is_dropped() => {
-            let bytes: &[u8] = request.body().as_ref();
-            let sent = body::body_text(request, envelope.settings.most_request_bytes).unwrap_or_else(|_| body::mended(bytes));
-            let rejection = Rejection { reason: RejectionReason::InvalidJson, detail: "the request is no JSON".to_owned() };
-            let event = rejected(rejection, envelope.collector, &sent.text, &envelope.circumstances, 0);
-            keep_rejected(ports, vec![event]).await;
-        }
-        Err(_) => {}
+    let (sent, problem) = match body::body_text(request, envelope.settings.most_request_bytes) {
+        Ok(sent) => match JsonText::parse(&sent) {
+            Ok(text) => {
+                envelope.circumstances.repaired = text.repaired;
+                return Ok(text);
+            }
+            Err(problem) => (sent, problem),
+        },
+        // What cannot be unpacked is kept as it came.
+        Err(problem) if problem.kind() == ProblemKind::Invalid => (body::mended(request.body().as_ref()), problem),
+        Err(problem) => return Err(problem),
+    };
+    if !envelope.is_dropped() {
+        let rejection = Rejection { reason: RejectionReason::InvalidJson, detail: "the request is no JSON".to_owned() };
+        let event = rejected(rejection, envelope.collector, &sent.text, &envelope.circumstances, 0);
+        keep_rejected(ports, vec![event]).await;
     }
-    text
+    Err(problem)
 }
 
 /// What is kept of an item that cannot be read: nothing that tells who it was, if that may not be kept, and no key.
@@ -290,14 +298,19 @@ fn metadata(sent: &JsonObject, circumstances: &Circumstances, told: Vec<(&'stati
     sent.without(RESERVED).with(&known)
 }
 
-/// The first of these fields that says anything, as a text. Numbers do as well.
-fn loose_text(fields: &Fields<'_>, names: &[&str]) -> Option<String> {
+/// The first of these fields that says anything, and what it says as a text. Numbers do as well.
+fn first_said<'n>(fields: &Fields<'_>, names: &[&'n str]) -> Option<(&'n str, String)> {
     names.iter().find_map(|name| {
         let json = fields.given(name)?.get();
         let is_number = json.starts_with(|first: char| first == '-' || first.is_ascii_digit());
         let text = text_of(json).or_else(|| is_number.then(|| json.to_owned()))?;
-        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+        Some((*name, text.trim().to_owned())).filter(|(_, text)| !text.is_empty())
     })
+}
+
+/// What the first of these fields says that says anything.
+fn loose_text(fields: &Fields<'_>, names: &[&str]) -> Option<String> {
+    first_said(fields, names).map(|(_, text)| text)
 }
 
 /// The first of these fields that says anything, as an identifier. What cannot be one is wrong.
@@ -312,8 +325,7 @@ where
             return None;
         }
     }
-    let text = loose_text(fields, names)?;
-    let name = names.iter().find(|name| loose_text(fields, &[name]).is_some())?;
+    let (name, text) = first_said(fields, names)?;
     fields.required_identifier(name, text)
 }
 

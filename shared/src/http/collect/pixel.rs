@@ -1,18 +1,21 @@
 //! Events in the address of a picture, for mails and pages without scripts.
 
-use std::collections::BTreeMap;
+use std::future::Future;
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use lambda_http::Request;
+use lambda_http::http::Method;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::body::mended;
 use crate::http::problem::Problem;
-use crate::http::request::query_string;
+use crate::http::request::query_parameters;
+use crate::http::respond::Answer;
+use crate::telemetry::Chain;
 
 /// The smallest picture: one transparent point.
 pub const GIF: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
@@ -59,12 +62,24 @@ impl Others {
     }
 }
 
+/// The picture, for a mail or a page that shows it whatever becomes of the event. Who asks for its head only does not look at it:
+/// `collecting` is not begun then.
+pub async fn answer<T>(request: &Request, collecting: impl Future<Output = Result<T, Problem>>) -> Answer {
+    if request.method() != Method::HEAD
+        && let Err(problem) = collecting.await
+        && let Some(cause) = problem.cause()
+    {
+        tracing::error!(error = %Chain(cause), "an event of a picture was not taken in");
+    }
+    Answer::gif(GIF)
+}
+
 /// The event that the address of a picture describes: its parameter `data`, JSON in base64, or its other parameters.
 ///
 /// # Errors
 /// None that a client can cause.
 pub fn event(request: &Request, others: Others) -> Result<Box<RawValue>, Problem> {
-    let parameters: BTreeMap<String, String> = serde_json::from_str(query_string(request)?.get()).unwrap_or_default();
+    let parameters = query_parameters(request);
     let encoded = parameters.get("data").map(|data| data.replace(' ', "+"));
     let decoded = encoded.and_then(|data| STANDARD.decode(&data).or_else(|_| URL_SAFE.decode(&data)).ok());
     if let Some(json) = decoded.and_then(|bytes| RawValue::from_string(mended(&bytes).text.trim().to_owned()).ok()) {
@@ -88,8 +103,7 @@ pub fn event(request: &Request, others: Others) -> Result<Box<RawValue>, Problem
         event.insert("event_type".to_owned(), "page_view".into());
         event.entry("category").or_insert_with(|| "page_view".into());
     }
-    serde_json::value::to_raw_value(&event)
-        .map_err(|error| Problem::new(crate::http::problem::ProblemKind::Internal, "the service made a mistake").caused_by(error))
+    serde_json::value::to_raw_value(&event).map_err(Problem::mistake)
 }
 
 #[cfg(test)]

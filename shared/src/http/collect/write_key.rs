@@ -7,7 +7,7 @@ use lambda_http::http::header::AUTHORIZATION;
 
 use crate::domain::access::ApiKeySecret;
 use crate::http::credential::X_API_KEY;
-use crate::http::request::query_string;
+use crate::http::request::query_parameters;
 
 /// The most bytes of a key.
 const MOST_BYTES: usize = 1024;
@@ -30,10 +30,7 @@ pub fn in_head(request: &Request) -> Result<ApiKeySecret, NoWriteKey> {
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
         }
     });
-    let in_query = || {
-        let parameters: std::collections::BTreeMap<String, String> = serde_json::from_str(query_string(request).ok()?.get()).ok()?;
-        parameters.get("writeKey").cloned()
-    };
+    let in_query = || query_parameters(request).remove("writeKey");
     let key = authorization.or_else(|| text(X_API_KEY.as_str()).map(str::to_owned)).or_else(in_query);
     key.filter(|key| !key.is_empty() && key.len() <= MOST_BYTES).map(ApiKeySecret::new).ok_or(NoWriteKey)
 }

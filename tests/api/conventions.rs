@@ -10,6 +10,9 @@ use shared::http::routes::{Access, ROUTES, Route};
 
 use shared::domain::delivery::DeliveryState;
 use shared::domain::queue::WorkQueue;
+use shared::ports::definition_store::Freshness;
+use shared::ports::revision::Revision;
+use shared::testing::builders::projection;
 
 use super::dead_letters::letter;
 use super::subscriptions::{delivery, keep_delivery};
@@ -26,6 +29,10 @@ fn path(route: &Route) -> String {
         ("{processor_id}", PROCESSOR_ID),
         ("{dead_letter_id}", LETTER_ID),
         ("{rejected_event_id}", REJECTED_ID),
+        ("{entity_type}", "order"),
+        ("{entity_id+}", "1"),
+        ("{entity_id}", "1"),
+        ("{definition_id}", DEFINITION_ID),
     ];
     values.iter().fold(route.path.to_owned(), |path, (name, value)| path.replace(name, value))
 }
@@ -36,6 +43,8 @@ const SUBSCRIPTION_ID: &str = "s1";
 const DELIVERY_ID: &str = "msg_01a20846fe00801985eb4c6f01000001e8bc163c";
 /// The name of the processor that is made second.
 const PROCESSOR_ID: &str = "85e7bb0f-1227-4575-8917-18de357e3da8";
+/// The name of a projection.
+const DEFINITION_ID: &str = "projection-1";
 /// The name of a dead letter.
 const LETTER_ID: &str = "063900360000000000-0000000000000001";
 /// The name of a rejected event.
@@ -55,8 +64,10 @@ fn body(route: &Route) -> Value {
         "recover_deliveries" => json!({"since": "2026-11-23"}),
         "create_processor" => json!({"processor_name": "p", "processor_type": "internal"}),
         "test_processor" => json!({"event_id": CLIENT_ID}),
+        "define_projection" => json!({"name": "p", "entity_type": "order", "rules": {"a": [{"count": "n"}]}}),
+        "try_projection" => json!({"entity_type": "order", "entity_id": "1", "rules": {"a": [{"count": "n"}]}}),
         "redrive_dead_letters" => json!({"all": true}),
-        "rotate_secret" | "test_subscription" | "resend_delivery" => Value::Null,
+        "rotate_secret" | "test_subscription" | "resend_delivery" | "rebuild_projection" => Value::Null,
         "collect_frontend_events" => json!({"events": [{"event_type": "a"}]}),
         "receive_cloudevents" => json!({"specversion": "1.0", "id": "1", "source": "s", "type": "a"}),
         "analytics_batch" | "analytics_import" | "analytics_beacon" => json!({"batch": [{"type": "page", "userId": "u"}]}),
@@ -88,6 +99,8 @@ async fn app() -> TestApp {
         .post(SUBSCRIPTIONS, &json!({"event_types": ["a"], "subscription_id": SUBSCRIPTION_ID, "callback_url": address}))
         .await
         .succeeds();
+    let seen = Revision(app.app.definitions.definitions(Freshness::Current).await.unwrap().revision);
+    assert!(app.app.projections.save_projection(&projection(&json!({"id": DEFINITION_ID})), seen).await.unwrap());
     let delivery = delivery(SUBSCRIPTION_ID, 0, DeliveryState::Failed);
     assert_eq!(delivery.id.as_str(), DELIVERY_ID);
     keep_delivery(&app, &delivery).await;

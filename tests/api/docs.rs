@@ -14,7 +14,7 @@ use shared::domain::queue::WorkQueue;
 
 use super::dead_letters::letter;
 use super::subscriptions::{delivery, keep_delivery};
-use super::{BATCH, CLIENT_ID, CREATE, DEAD_LETTERS, KEYS, PROCESSORS, QUERY, STATISTICS, SUBSCRIPTIONS};
+use super::{BATCH, CLIENT_ID, CREATE, DEAD_LETTERS, KEYS, PROCESSORS, PROJECTIONS, QUERY, STATISTICS, SUBSCRIPTIONS};
 
 async fn document() -> Value {
     TestApp::in_memory().anybody().get("/openapi.json").await.ok()
@@ -64,7 +64,7 @@ async fn the_document_has_every_route_and_no_other() {
 }
 
 /// What needs no body, though its method has one.
-const WITHOUT_BODY: [&str; 2] = ["test_subscription", "resend_delivery"];
+const WITHOUT_BODY: [&str; 3] = ["test_subscription", "resend_delivery", "rebuild_projection"];
 
 #[tokio::test]
 async fn every_operation_says_what_it_takes_and_answers() {
@@ -138,6 +138,11 @@ async fn answers_have_the_members_that_the_document_says() {
     let delivery = delivery("s", 0, DeliveryState::Failed);
     keep_delivery(&app, &delivery).await;
     app.app.dead_letters.park(&letter("1", WorkQueue::Deliver, None)).await.unwrap();
+    let rules = json!({"a": [{"set": {"n": "$data.n"}}]});
+    let definition = client.post(PROJECTIONS, &json!({"name": "p", "entity_type": "order", "rules": rules})).await;
+    let definition_path = format!("{PROJECTIONS}/{}", definition.ok()["definition_id"].as_str().unwrap());
+    let entity = json!({"entity_type": "order", "entity_id": "1", "rules": rules});
+    let [state, defined] = ["{entity_type}/{entity_id}", "{definition_id}"].map(|path| format!("{PROJECTIONS}/{path}"));
     let [id, letters] = ["/api/v1/events/subscriptions/{subscription_id}", DEAD_LETTERS];
     let of_subscription = |path: &str| format!("{SUBSCRIPTIONS}/s{path}");
     for (path, method, answer) in [
@@ -163,6 +168,13 @@ async fn answers_have_the_members_that_the_document_says() {
         (&format!("{id}/test"), "post", client.post(&of_subscription("/test"), &json!({})).await),
         (&format!("{id}/rotate-secret"), "post", client.post(&of_subscription("/rotate-secret"), &json!({})).await),
         (id, "delete", client.delete(&of_subscription("")).await),
+        (PROJECTIONS, "post", definition),
+        (PROJECTIONS, "get", client.get(PROJECTIONS).await),
+        (&state, "get", client.get(&format!("{PROJECTIONS}/order/1?name=p&include=history")).await),
+        (&format!("{state}/rebuild"), "post", client.post(&format!("{PROJECTIONS}/order/1/rebuild"), &json!({})).await),
+        (&format!("{PROJECTIONS}/dry-run"), "post", client.post(&format!("{PROJECTIONS}/dry-run"), &entity).await),
+        (&defined, "get", client.get(&definition_path).await),
+        (&defined, "delete", client.delete(&definition_path).await),
         (PROCESSORS, "post", processor),
         (PROCESSORS, "get", client.get(PROCESSORS).await),
         ("/api/v1/events/processors/{processor_id}", "get", client.get(&processor_path).await),

@@ -14,6 +14,7 @@ mod health;
 mod hostile;
 mod keys;
 mod processors;
+mod projections;
 mod query;
 mod results;
 mod samples;
@@ -34,6 +35,7 @@ const STATISTICS: &str = "/api/v1/events/statistics";
 const KEYS: &str = "/api/v1/keys";
 const SUBSCRIPTIONS: &str = "/api/v1/events/subscriptions";
 const PROCESSORS: &str = "/api/v1/events/processors";
+const PROJECTIONS: &str = "/api/v1/events/projections";
 const DEAD_LETTERS: &str = "/api/v1/events/dead-letters";
 
 /// An id as clients make them.

@@ -108,6 +108,7 @@ async fn answer(app: &TestApp, function: &str, sample: &str) -> Option<String> {
             let ports = ReadEventsPorts { events: &*app.events, definitions: &*app.definitions, clock: &*app.clock };
             Some(shown(read_events::handle(&ports, request(sample)).await))
         }
+        "read-projections" => Some(shown(read_projections::handle(&app.projecting(), request(sample)).await)),
         "manage-keys" => {
             let ports = ManageKeysPorts { keys: &*app.keys, clock: &*app.clock, random };
             Some(shown(manage_keys::handle(&ports, request(sample)).await))

@@ -106,6 +106,33 @@ async fn an_event_goes_through_the_stream_and_the_queue_to_its_processors_and_ha
     assert!(!shown.text.contains(SECRET), "{shown:?}");
 }
 
+/// BR-PRJ-001. BR-PRJ-002.
+#[tokio::test]
+async fn the_state_of_an_entity_is_read_as_it_is_and_as_it_was_by_rules_of_ones_own() {
+    const ORDER: &str = "/api/v1/events/projections/order/42";
+    let client = Deployment::get().client_of(&Deployment::fresh("org")).await;
+    assert_eq!(client.get(ORDER).await.status, 404);
+    for total in 1..=40 {
+        let mut changed = order("order:42");
+        changed["data"]["total"] = json!(total);
+        client.create(&changed).await;
+    }
+    let rules = json!({"order.*": [{"increment": {"sum": "$data.total"}}]});
+    let defined = client.post("/api/v1/events/projections", &json!({"name": "sum", "entity_type": "order", "rules": rules})).await.ok();
+    for _ in 0..2 {
+        let state = client.get(ORDER).await.ok();
+        assert_eq!(json!([state["version"], state["state"]["total"]]), json!([40, 40]));
+    }
+    let by_name = format!("{ORDER}?name=sum");
+    client.until(&by_name, |state| state["state"]["sum"] == 820).await;
+    assert_eq!(client.get(&format!("{ORDER}?at_version=7")).await.ok()["state"]["total"], 7);
+    assert_eq!(client.post(&format!("{ORDER}/rebuild"), &json!({})).await.ok()["version"], 40);
+    let entity = json!({"entity_type": "order", "entity_id": "42", "rules": rules});
+    assert_eq!(client.post("/api/v1/events/projections/dry-run", &entity).await.ok()["state"]["sum"], 820);
+    let id = defined["definition_id"].as_str().unwrap();
+    assert_eq!(client.send(Method::DELETE, &format!("/api/v1/events/projections/{id}"), None, &[]).await.status, 200);
+}
+
 /// Scenario 5, and BR-SUB-006.
 #[tokio::test]
 async fn a_subscriber_gets_events_signed_and_in_the_order_of_their_stream() {

@@ -6,16 +6,19 @@ use serde_json::json;
 use shared::adapters::dynamodb::stream::{change, happening};
 use shared::domain::claim::Slot;
 use shared::domain::happening::Happening;
+use shared::domain::projection::SavedProjection;
 use shared::domain::status::EventStatus;
 use shared::ports::commit_log::CommitLog;
 use shared::ports::dead_letters::DeadLetters;
 use shared::ports::definition_store::DefinitionStore;
 use shared::ports::delivery_log::DeliveryLog;
 use shared::ports::outcome_log::OutcomeLog;
+use shared::ports::projection_store::{Kept, ProjectionDefinitionStore, ProjectionStore};
 use shared::ports::revision::Revision;
-use shared::testing::builders::{commit, delivery, event, noon, processor, subscription};
+use shared::testing::builders::{commit, delivery, event, noon, processor, projection, subscription};
 use shared::testing::dead_letters::letter;
 use shared::testing::outcome_log::{concluded, outcome};
+use shared::testing::projection_store::{key, snapshot};
 
 /// All records so far, as Lambda sends them.
 async fn records(store: &Store) -> Event {
@@ -69,6 +72,18 @@ async fn subscriptions_happen_without_their_secrets() {
 }
 
 #[tokio::test]
+async fn a_projection_happens_when_it_is_saved_for_the_first_time() {
+    let store = Store::open().await;
+    for key in [key("a%/order:1#2", None, 1), key("order:1", Some("d1"), 7)] {
+        assert_eq!(store.save_snapshot(&key, &snapshot(20), Revision(0)).await.unwrap(), Kept::Yes);
+        assert_eq!(store.save_snapshot(&key, &snapshot(40), Revision(1)).await.unwrap(), Kept::Yes);
+        store.remove_snapshot(&key).await.unwrap();
+    }
+    let saved = |key| Happening::Projected(Box::new(SavedProjection { key, progress: snapshot(20).progress }));
+    assert_eq!(happenings(&store).await, [saved(key("a%/order:1#2", None, 1)), saved(key("order:1", Some("d1"), 7))]);
+}
+
+#[tokio::test]
 async fn what_is_defined_and_sent_is_neither_told_of_nor_counted() {
     let store = Store::open().await;
     assert!(store.save_processor(&processor(&json!({})), Revision(0)).await.unwrap());
@@ -85,9 +100,10 @@ async fn what_is_defined_and_sent_is_neither_told_of_nor_counted() {
     let letter = letter(1);
     store.park(&letter).await.unwrap();
     store.remove_letter(&letter.id).await.unwrap();
+    assert!(store.save_projection(&projection(&json!({})), Revision(1)).await.unwrap());
     assert_eq!(happenings(&store).await, []);
     let records = records(&store).await.records;
-    assert_eq!(records.len(), 8);
+    assert_eq!(records.len(), 10);
     for record in &records {
         assert!(change(record).unwrap().is_none(), "{record:?}");
     }

@@ -8,13 +8,16 @@ mod counting;
 mod definitions;
 mod happenings;
 mod price;
+mod projections;
 mod queries;
 mod queues;
 mod twice;
 mod webhooks;
 
 mod memory {
-    use shared::adapters::memory::{MemoryCounters, MemoryDeadLetters, MemoryDeliveries, MemoryEvents, MemoryKeys, MemoryRejectedEvents};
+    use shared::adapters::memory::{
+        MemoryCounters, MemoryDeadLetters, MemoryDeliveries, MemoryEvents, MemoryKeys, MemoryProjections, MemoryRejectedEvents,
+    };
 
     async fn events() -> Box<MemoryEvents> {
         Box::default()
@@ -40,7 +43,11 @@ mod memory {
         Box::default()
     }
 
-    shared::store_contracts!(events, counters, keys);
+    async fn snapshots() -> Box<MemoryProjections> {
+        Box::default()
+    }
+
+    shared::store_contracts!(events, counters, keys, snapshots);
     shared::delivery_contracts!(events, deliveries, dead_letters, rejected_events);
 }
 
@@ -51,6 +58,6 @@ mod dynamodb {
         Store::at_endpoint().await
     }
 
-    shared::store_contracts!(store, store, store);
+    shared::store_contracts!(store, store, store, store);
     shared::delivery_contracts!(store, store, store, store);
 }

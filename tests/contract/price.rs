@@ -8,6 +8,7 @@ use shared::adapters::embedded_queues::{EmbeddedQueues, QueuesLocation};
 use shared::adapters::system::{SystemClock, SystemRandom};
 use shared::commands::append::{AppendPorts, AppendRequest, KnownHeads, append};
 use shared::commands::collect_events::{CollectEventsPorts, collect_events};
+use shared::domain::access::Caller;
 use shared::domain::collected_event::CollectedEvent;
 use shared::domain::commit::Commit;
 use shared::domain::delivery::Delivery;
@@ -22,6 +23,7 @@ use shared::ports::delivery_log::DeliveryLog;
 use shared::ports::event_reader::EventReader;
 use shared::ports::outcome_log::OutcomeLog;
 use shared::ports::revision::Revision;
+use shared::queries::read_projection::{MOST_EVENTS, Moment, ProjectionRequest, ReadProjectionPorts, WithHistory, read_projection};
 use shared::testing::builders::{commit, delivery, details, event, noon, processor};
 use shared::testing::outcome_log::concluded;
 
@@ -75,6 +77,43 @@ async fn batches_in_one_stream_take_a_fraction_of_a_unit_for_each_event() {
     let hundred = cost(&store, &heads, (0..100).map(|number| kilobyte(None, number)).collect()).await;
     assert_eq!(hundred.calls, 1);
     assert!(hundred.write_units / 100.0 <= 0.6, "{} units each", hundred.write_units / 100.0);
+}
+
+/// Reading a state that was read before takes two calls, however many events led to it; and what is little is not kept.
+#[tokio::test]
+async fn a_projection_is_two_calls_once_it_was_read() {
+    let (store, heads) = (Store::open().await, KnownHeads::default());
+    let caller = Caller { name: "test".to_owned(), scopes: Vec::new(), organization: None };
+    let read = async |version: u64| {
+        store.meter.reset();
+        let ports =
+            ReadProjectionPorts { streams: &store.events, snapshots: &store.events, definitions: &store.events, most_events: MOST_EVENTS };
+        let stream = "user:user_12345".parse().unwrap();
+        let request = ProjectionRequest { stream, organization: None, name: None, moment: Moment::Now, history: WithHistory::No };
+        let found = read_projection(&ports, &caller, &request).await.unwrap();
+        assert_eq!(found.projection.progress().version.get(), version);
+        store.meter.take()
+    };
+    for number in 0..10 {
+        cost(&store, &heads, vec![kilobyte(None, number)]).await;
+    }
+    for _ in 0..2 {
+        let few = read(10).await;
+        assert_eq!((few.calls, few.write_units), (2, 0.0), "ten events are cheaper to read again than to keep");
+        assert!(few.read_units <= 1.0 + 10.0 / 4.0 + 1.0, "{few:?}");
+    }
+    for number in 10..200 {
+        cost(&store, &heads, vec![kilobyte(None, number)]).await;
+    }
+    let cold = read(200).await;
+    assert_eq!(cold.calls, 3, "what is kept, the events, and what is kept from now on");
+    assert!(cold.write_units <= 3.0, "{cold:?}");
+    for _ in 0..2 {
+        let warm = read(200).await;
+        assert_eq!((warm.calls, warm.write_units, warm.read_units), (2, 0.0, 2.0));
+    }
+    cost(&store, &heads, vec![kilobyte(None, 200)]).await;
+    assert_eq!(read(201).await.calls, 2);
 }
 
 /// What a page sends: half a kilobyte, and little of it new.

@@ -12,7 +12,7 @@ use local::app::{App, Checking};
 use serde_json::Value;
 use shared::adapters::embedded_queues::{EmbeddedQueues, QueuesLocation};
 use shared::adapters::memory::{
-    MemoryCounters, MemoryDeadLetters, MemoryDeliveries, MemoryEvents, MemoryKeys, MemoryRejectedEvents, MemoryWebhooks,
+    MemoryCounters, MemoryDeadLetters, MemoryDeliveries, MemoryEvents, MemoryKeys, MemoryProjections, MemoryRejectedEvents, MemoryWebhooks,
 };
 use shared::commands::append::KnownHeads;
 use shared::domain::access::{ApiKey, ApiKeySecret, Scope};
@@ -25,9 +25,11 @@ use shared::ports::definition_store::DefinitionStore;
 use shared::ports::delivery_log::DeliveryLog;
 use shared::ports::event_reader::EventReader;
 use shared::ports::key_store::KeyStore;
+use shared::ports::projection_store::{ProjectionDefinitionStore, ProjectionStore};
 use shared::ports::queue::QueueSender;
 use shared::ports::random::Random;
 use shared::ports::rejected_events::RejectedEvents;
+use shared::ports::stream_reader::StreamReader;
 use shared::ports::token_verifier::TokenVerifier;
 use shared::ports::webhook_sender::WebhookSender;
 use shared::queries::check_access::KeyCache;
@@ -91,6 +93,9 @@ struct Kept {
     events: Arc<dyn EventReader>,
     keys: Arc<dyn KeyStore>,
     definitions: Arc<dyn DefinitionStore>,
+    streams: Arc<dyn StreamReader>,
+    projections: Arc<dyn ProjectionDefinitionStore>,
+    snapshots: Arc<dyn ProjectionStore>,
     deliveries: Arc<dyn DeliveryLog>,
     dead_letters: Arc<dyn DeadLetters>,
     rejected: Arc<dyn RejectedEvents>,
@@ -106,6 +111,9 @@ impl Kept {
             events: events.clone(),
             keys: events.clone(),
             definitions: events.clone(),
+            streams: events.clone(),
+            projections: events.clone(),
+            snapshots: events.clone(),
             deliveries: events.clone(),
             dead_letters: events.clone(),
             rejected: events.clone(),
@@ -126,6 +134,9 @@ impl TestApp {
             log: events.clone(),
             events: events.clone(),
             keys: Arc::new(MemoryKeys::default()),
+            streams: events.clone(),
+            projections: events.clone(),
+            snapshots: Arc::new(MemoryProjections::default()),
             definitions: events,
             deliveries: Arc::new(MemoryDeliveries::default()),
             dead_letters: Arc::new(MemoryDeadLetters::default()),
@@ -170,6 +181,9 @@ impl TestApp {
             events: kept.events,
             keys: kept.keys,
             definitions: kept.definitions,
+            streams: kept.streams,
+            projections: kept.projections,
+            snapshots: kept.snapshots,
             deliveries: kept.deliveries,
             dead_letters: kept.dead_letters,
             rejected: kept.rejected,

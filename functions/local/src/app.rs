@@ -5,11 +5,13 @@ use std::sync::Arc;
 use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
 use manage_subscriptions::SubscriptionPorts;
+use read_projections::ProjectionPorts;
 use shared::commands::append::{AppendPorts, KnownHeads};
 use shared::commands::collect_events::{CollectEventsPorts, StoreHeldPorts};
 use shared::commands::manage_dead_letters::ManageDeadLettersPorts;
 use shared::commands::manage_keys::ManageKeysPorts;
 use shared::commands::manage_processors::ManageProcessorsPorts;
+use shared::commands::manage_projections::ManageProjectionsPorts;
 use shared::commands::manage_rejected_events::ManageRejectedEventsPorts;
 use shared::commands::manage_subscriptions::ManageSubscriptionsPorts;
 use shared::commands::record_events::RecordEventsPorts;
@@ -35,14 +37,17 @@ use shared::ports::definition_store::DefinitionStore;
 use shared::ports::delivery_log::DeliveryLog;
 use shared::ports::event_reader::EventReader;
 use shared::ports::key_store::KeyStore;
+use shared::ports::projection_store::{ProjectionDefinitionStore, ProjectionStore};
 use shared::ports::queue::QueueSender;
 use shared::ports::random::Random;
 use shared::ports::rejected_events::RejectedEvents;
+use shared::ports::stream_reader::StreamReader;
 use shared::ports::timer::Timer;
 use shared::ports::token_verifier::TokenVerifier;
 use shared::ports::webhook_sender::WebhookSender;
 use shared::queries::check_access::{CheckAccessPorts, KeyCache};
 use shared::queries::read_events::ReadEventsPorts;
+use shared::queries::read_projection::{MOST_EVENTS, ReadProjectionPorts};
 
 use crate::limits::RateLimits;
 
@@ -54,8 +59,14 @@ pub struct App {
     pub events: Arc<dyn EventReader>,
     /// Where API keys are kept.
     pub keys: Arc<dyn KeyStore>,
-    /// Where processors and subscriptions are kept.
+    /// Where streams are read commit by commit.
+    pub streams: Arc<dyn StreamReader>,
+    /// Where processors and subscriptions are kept, and where all that is defined is read.
     pub definitions: Arc<dyn DefinitionStore>,
+    /// Where projections are kept that are defined.
+    pub projections: Arc<dyn ProjectionDefinitionStore>,
+    /// Where snapshots are kept.
+    pub snapshots: Arc<dyn ProjectionStore>,
     /// Where deliveries are kept.
     pub deliveries: Arc<dyn DeliveryLog>,
     /// Where work that was given up is kept.
@@ -117,7 +128,8 @@ impl App {
                     | Endpoint::ManageProcessors(_)
                     | Endpoint::ManageDeadLetters(_)
                     | Endpoint::ManageKeys(_)
-                    | Endpoint::ManageRejectedEvents(_) => read_events::handle(&self.reads(), request).await,
+                    | Endpoint::ManageRejectedEvents(_)
+                    | Endpoint::ReadProjections(_) => read_events::handle(&self.reads(), request).await,
                 };
             }
             Err(problem) => return respond(Addressee::of(&request), Err(problem)),
@@ -160,6 +172,7 @@ impl App {
                 let ports = receive_cloudevents::Ports { collect: self.collecting(), settings: &self.collect };
                 self.limited(request, async |request| receive_cloudevents::handle(&ports, request).await).await
             }
+            Endpoint::ReadProjections(_) => read_projections::handle(&self.projecting(), request).await,
             Endpoint::ManageRejectedEvents(_) => {
                 let ports = ManageRejectedEventsPorts { collect: self.collecting(), read: read_event };
                 manage_rejected_events::handle(&ports, request).await
@@ -197,6 +210,16 @@ impl App {
 
     fn reads(&self) -> ReadEventsPorts<'_> {
         ReadEventsPorts { events: &*self.events, definitions: &*self.definitions, clock: &*self.clock }
+    }
+
+    /// What `read-projections` needs.
+    #[must_use]
+    pub fn projecting(&self) -> ProjectionPorts<'_> {
+        let definitions = &*self.definitions;
+        ProjectionPorts {
+            read: ReadProjectionPorts { streams: &*self.streams, snapshots: &*self.snapshots, definitions, most_events: MOST_EVENTS },
+            manage: ManageProjectionsPorts { definitions, projections: &*self.projections, clock: &*self.clock, random: &*self.random },
+        }
     }
 
     /// What `manage-subscriptions` needs.

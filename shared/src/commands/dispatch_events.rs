@@ -97,7 +97,9 @@ async fn hand_on(ports: &DispatchEventsPorts<'_>, noticed: &[NoticedHappening]) 
         .iter()
         .filter_map(|noticed| match &noticed.happening {
             Happening::Committed(commit) => Some(&**commit),
-            Happening::Concluded { .. } | Happening::Subscribed(_) | Happening::SubscriptionChanged { .. } => None,
+            Happening::Concluded { .. } | Happening::Subscribed(_) | Happening::SubscriptionChanged { .. } | Happening::Projected(_) => {
+                None
+            }
         })
         .collect();
     if !commits.is_empty() {
@@ -271,6 +273,7 @@ async fn domain_events(ports: &DispatchEventsPorts<'_>, happening: &Happening) -
             let events = ports.log.commit_at(commit).await?.map(|commit| commit.to_events()).unwrap_or_default();
             Ok(results(&events, before.as_ref(), after))
         }
+        Happening::Projected(saved) => Ok(vec![DomainEvent::projection_created(saved)]),
         Happening::Subscribed(subscription) => Ok(vec![DomainEvent::subscription_created(subscription)]),
         Happening::SubscriptionChanged { before, after } => {
             let disabled = after.disabled_because.filter(|_| before.disabled_because.is_none());

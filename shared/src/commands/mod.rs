@@ -9,6 +9,7 @@ mod known_versions;
 pub mod manage_dead_letters;
 pub mod manage_keys;
 pub mod manage_processors;
+pub mod manage_projections;
 pub mod manage_rejected_events;
 pub mod manage_subscriptions;
 pub mod process_events;

@@ -1,16 +1,18 @@
-//! All processors and subscriptions, as they were at one moment.
+//! All processors, subscriptions and projections that are defined, as they were at one moment.
 
 use std::sync::Arc;
 
 use super::commit::{Commit, CommittedEvent};
 use super::event::{Event, EventDetails};
-use super::identifiers::{OrganizationId, ProcessorId, SubscriptionId};
+use super::identifiers::{OrganizationId, ProcessorId, ProjectionDefinitionId, ProjectionName, SubscriptionId};
 use super::outcome::EventOutcome;
 use super::processor::Processor;
+use super::projection::ProjectionDefinition;
+use super::stream_id::StreamKey;
 use super::subscription::Subscription;
 use super::timestamp::Timestamp;
 
-/// All processors and subscriptions. Few: they are read whole, and kept in memory.
+/// All processors, subscriptions and projections. Few: they are read whole, and kept in memory.
 #[derive(Debug, Clone, Default)]
 pub struct Definitions {
     /// Which change they are as of.
@@ -19,6 +21,8 @@ pub struct Definitions {
     processors: Vec<Arc<Processor>>,
     /// The subscriptions, oldest first.
     subscriptions: Vec<Arc<Subscription>>,
+    /// The projections, by the type of their entities and by name.
+    projections: Vec<Arc<ProjectionDefinition>>,
 }
 
 impl Definitions {
@@ -27,7 +31,14 @@ impl Definitions {
     pub fn new(revision: u64, processors: Vec<Processor>, subscriptions: Vec<Subscription>) -> Self {
         let processors = processors.into_iter().map(Arc::new).collect();
         let subscriptions = subscriptions.into_iter().map(Arc::new).collect();
-        Self { revision, processors, subscriptions }.sorted()
+        Self { revision, processors, subscriptions, projections: Vec::new() }.sorted()
+    }
+
+    /// The same, with these projections.
+    #[must_use]
+    pub fn and_projections(mut self, projections: Vec<ProjectionDefinition>) -> Self {
+        self.projections = projections.into_iter().map(Arc::new).collect();
+        self.sorted()
     }
 
     /// One change later: with this processor, in the place of the one of its id.
@@ -55,9 +66,47 @@ impl Definitions {
         later
     }
 
+    /// One change later: with this projection, in the place of the one of its id.
+    #[must_use]
+    pub fn with_projection(&self, projection: ProjectionDefinition) -> Self {
+        let mut later = self.without_projection(&projection.id);
+        later.projections.push(Arc::new(projection));
+        later.sorted()
+    }
+
+    /// One change later: without the projection of this id.
+    #[must_use]
+    pub fn without_projection(&self, id: &ProjectionDefinitionId) -> Self {
+        let mut later = Self { revision: self.revision + 1, ..self.clone() };
+        later.projections.retain(|projection| projection.id != *id);
+        later
+    }
+
+    /// Every projection, by the type of its entities and by name.
+    pub fn projections(&self) -> impl Iterator<Item = &Arc<ProjectionDefinition>> {
+        self.projections.iter()
+    }
+
+    /// The projection that an entity has by a name: its organization's own, or else the platform's.
+    #[must_use]
+    pub fn projection_named(&self, stream: &StreamKey, name: &ProjectionName) -> Option<&Arc<ProjectionDefinition>> {
+        let is_meant = |projection: &&Arc<ProjectionDefinition>| {
+            projection.name == *name
+                && projection.entity_type.as_str() == stream.stream.entity_type()
+                && (projection.organization.is_none() || projection.organization == stream.organization)
+        };
+        self.projections.iter().filter(is_meant).max_by_key(|projection| projection.organization.is_some())
+    }
+
     fn sorted(mut self) -> Self {
         self.processors.sort_by(|one, other| (other.priority, &one.name, &one.id).cmp(&(one.priority, &other.name, &other.id)));
         self.subscriptions.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
+        self.projections.sort_by(|one, other| {
+            let key = |projection: &ProjectionDefinition| {
+                (projection.entity_type.clone(), projection.name.clone(), projection.organization.clone())
+            };
+            key(one).cmp(&key(other))
+        });
         self
     }
 

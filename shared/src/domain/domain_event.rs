@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::event::Event;
 use super::outcome::{EventOutcome, ProcessingResult};
+use super::projection::SavedProjection;
 use super::subscription::{DisabledBecause, Subscription};
 use super::timestamp::Timestamp;
 
@@ -54,6 +55,8 @@ pub enum DomainEventKind {
     SubscriptionFailing,
     /// A subscription was disabled because of its receiver.
     SubscriptionDisabled,
+    /// A projection was saved for the first time.
+    ProjectionCreated,
 }
 
 impl DomainEventKind {
@@ -65,6 +68,7 @@ impl DomainEventKind {
         Self::SubscriptionCreated,
         Self::SubscriptionFailing,
         Self::SubscriptionDisabled,
+        Self::ProjectionCreated,
     ];
 
     /// The type on the bus.
@@ -77,6 +81,7 @@ impl DomainEventKind {
             Self::SubscriptionCreated => "event.subscription.created",
             Self::SubscriptionFailing => "event.subscription.failing",
             Self::SubscriptionDisabled => "event.subscription.disabled",
+            Self::ProjectionCreated => "event.projection.created",
         }
     }
 }
@@ -201,6 +206,29 @@ impl DomainEvent {
                 "reason": because,
                 "failing_since": since,
                 "timestamp": now,
+            }),
+        )
+    }
+
+    /// A projection was saved for the first time.
+    #[must_use]
+    pub fn projection_created(saved: &SavedProjection) -> Self {
+        let SavedProjection { key, progress } = saved;
+        let (projection_id, saved_at) = (key.projection_id(), progress.updated_at.unwrap_or(Timestamp::MIN));
+        Self::new(
+            DomainEventKind::ProjectionCreated,
+            &format!("{projection_id}/{:?}", key.rules),
+            saved_at,
+            json!({
+                "projection_id": projection_id,
+                "projection_name": key.name,
+                "entity_type": key.stream.stream.entity_type(),
+                "entity_id": key.stream.stream.entity_id(),
+                "organization_id": key.stream.organization,
+                "events_count": progress.version,
+                "version": progress.version,
+                "rules_version": key.rules.version,
+                "timestamp": saved_at,
             }),
         )
     }

@@ -4,6 +4,7 @@ use super::claim::Slot;
 use super::commit::Commit;
 use super::counters::SequenceNumber;
 use super::outcome::Outcome;
+use super::projection::SavedProjection;
 use super::subscription::Subscription;
 
 /// A change that processors, subscribers or the bus are told of.
@@ -29,6 +30,8 @@ pub enum Happening {
         /// What it is.
         after: Box<Subscription>,
     },
+    /// A projection was saved for the first time.
+    Projected(Box<SavedProjection>),
 }
 
 /// A happening, and its place among the changes.

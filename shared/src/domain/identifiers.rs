@@ -147,6 +147,25 @@ identifier!(
     128
 );
 
+identifier!(
+    /// What a projection is called.
+    ProjectionName,
+    128
+);
+identifier!(
+    /// The id of a projection's definition.
+    ProjectionDefinitionId,
+    64
+);
+
+impl ProjectionDefinitionId {
+    /// A new id from random bits.
+    #[must_use]
+    pub fn from_random(bits: [u8; 32]) -> Self {
+        Self(random_uuid(bits))
+    }
+}
+
 impl ProcessorId {
     /// A new id from random bits.
     #[must_use]

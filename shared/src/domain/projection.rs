@@ -1,9 +1,11 @@
 //! Projections: the state of an entity, folded from the events of its stream.
 
+mod definition;
 mod rules;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::definition::{ProjectionDefinition, RulesKey, SavedProjection, SnapshotKey};
 pub use self::rules::{RuleProblem, Rules};
 use super::document::Document;
 use super::event::Event;
@@ -31,7 +33,7 @@ pub struct Progress {
     pub last_event_id: Option<EventId>,
     /// When the first of them was recorded.
     pub created_at: Option<Timestamp>,
-    /// When the last of them was recorded.
+    /// When the latest of them was recorded: of two writers, the one with the slower clock may come second.
     pub updated_at: Option<Timestamp>,
     /// How many were skipped because a rule could not be applied to them.
     pub skipped: u64,
@@ -72,6 +74,40 @@ pub struct Snapshot {
     pub progress: Progress,
 }
 
+impl Snapshot {
+    /// The fewest commits that a snapshot is worth its write for, however small it is.
+    const FEWEST_COMMITS: usize = 16;
+    /// Reading that costs as much as this many times the write of a snapshot pays for one. A kilobyte costs twenty times as much to
+    /// write as to read, and a snapshot saves its reading to every read until the next one: here five are counted on.
+    const TIMES_ITS_BYTES: usize = 4;
+    /// From how many commits on a snapshot pays whatever its size: reading them takes too long.
+    const ALWAYS_FROM: usize = 1000;
+
+    /// Whether keeping this snapshot costs less than reading again what was read since the one before, a few times.
+    #[must_use]
+    pub fn pays(&self, read: &ReadSince) -> bool {
+        let bytes = self.state.as_str().len().max(1024);
+        read.commits >= Self::ALWAYS_FROM || (read.may_pay() && read.bytes >= bytes * Self::TIMES_ITS_BYTES)
+    }
+}
+
+/// What was read of a stream since a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReadSince {
+    /// How many commits.
+    pub commits: usize,
+    /// About how many bytes of events.
+    pub bytes: usize,
+}
+
+impl ReadSince {
+    /// Whether it was so much that a small snapshot pays.
+    #[must_use]
+    pub const fn may_pay(&self) -> bool {
+        self.commits >= Snapshot::FEWEST_COMMITS
+    }
+}
+
 impl Projection {
     /// The most warnings that are remembered.
     pub const MAX_WARNINGS: usize = 100;
@@ -107,7 +143,7 @@ impl Projection {
         progress.version = event.stream_version;
         progress.last_event_id = Some(event.id);
         progress.created_at.get_or_insert(event.recorded_at);
-        progress.updated_at = Some(event.recorded_at);
+        progress.updated_at = progress.updated_at.max(Some(event.recorded_at));
         match rules.apply(&mut self.state, event) {
             Ok(()) if self.state.keep() => Effect::Changed,
             Ok(()) => Effect::Unchanged,

@@ -125,6 +125,50 @@ impl fmt::Display for StreamId {
     }
 }
 
+/// What kind of thing entities are: the half of a stream's name before the colon.
+///
+/// Invariant: not blank, without colons and control characters, at most [`StreamId::MAX_TYPE_BYTES`] bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EntityType(String);
+
+impl EntityType {
+    /// The text itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for EntityType {
+    type Err = StreamIdError;
+
+    fn from_str(text: &str) -> Result<Self, StreamIdError> {
+        // Any id will do for seeing whether a stream may have this type.
+        StreamId::new(text, "1").map(|stream| Self(stream.entity_type))
+    }
+}
+
+impl TryFrom<String> for EntityType {
+    type Error = StreamIdError;
+
+    fn try_from(text: String) -> Result<Self, StreamIdError> {
+        text.parse()
+    }
+}
+
+impl From<EntityType> for String {
+    fn from(entity_type: EntityType) -> Self {
+        entity_type.0
+    }
+}
+
+impl fmt::Display for EntityType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
 /// A stream as the store keeps it: every organization has its own stream of a name.
 ///
 /// Two organizations that both have an `order:1001` share neither versions nor conflicts

@@ -6,6 +6,7 @@ pub mod events;
 pub mod health;
 pub mod keys;
 pub mod processors;
+pub mod projections;
 pub mod statistics;
 pub mod subscriptions;
 

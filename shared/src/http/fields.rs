@@ -116,6 +116,18 @@ impl<'a> Fields<'a> {
         self.refuse(name, FieldProblemKind::ValueError, format!("Value error, {why}"));
     }
 
+    /// A problem with a part of what a field holds, at the end of these steps: names of members, and numbers of items.
+    pub(super) fn within(&self, name: &str, value: &Value, steps: &[String], why: impl std::fmt::Display) -> FieldProblem {
+        let (mut part, mut loc) = (Some(value), self.loc(name));
+        for step in steps {
+            let index = part.is_some_and(Value::is_array).then(|| step.parse::<usize>().ok()).flatten();
+            loc.push(index.map_or_else(|| Place::name(step), Place::Index));
+            part = part.and_then(|part| index.map_or_else(|| part.get(step), |index| part.get(index)));
+        }
+        let input = serde_json::value::to_raw_value(&part).map_or(Value::Null, |json| shown(&json));
+        FieldProblem::new(FieldProblemKind::ValueError, loc, format!("Value error, {why}"), input)
+    }
+
     /// Remembers that a field must be there.
     pub(super) fn missing(&mut self, name: &str) {
         let problem = FieldProblem::new(FieldProblemKind::Missing, self.loc(name), "Field required", self.shown_whole());

@@ -17,6 +17,7 @@ pub mod key_request;
 pub mod openapi;
 pub mod problem;
 pub mod processor_request;
+pub mod projection_request;
 pub mod query_request;
 pub mod rejected_request;
 pub mod request;

@@ -7,6 +7,7 @@ mod keys;
 mod parts;
 mod problems;
 mod processors;
+mod projections;
 pub mod schemas;
 mod subscriptions;
 
@@ -62,6 +63,7 @@ pub fn document() -> OpenApi {
     let tags = [
         ("Events", "Recording and reading events."),
         ("Collection", "Taking in events of pages, apps, SDKs and other systems."),
+        ("Projections", "The state of an entity, now or as it was."),
         ("Subscriptions", "Who is sent which events, and what became of that."),
         ("Processors", "What is done with events once they are stored."),
         ("Dead letters", "Work that was given up."),
@@ -101,7 +103,7 @@ fn components() -> Components {
     let components = ComponentsBuilder::new();
     let mut write_key = Http::new(HttpAuthScheme::Basic);
     write_key.description = Some("An API key with the scope `events:collect` as the user name, and no password.".to_owned());
-    let components = collecting::with_schemas(components);
+    let components = projections::with_schemas(collecting::with_schemas(components));
     let components = dead_letters::with_schemas(processors::with_schemas(subscriptions::with_schemas(components)));
     components
         .security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(key)))
@@ -207,6 +209,7 @@ fn describe(endpoint: Endpoint) -> Description {
         Endpoint::ReceiveAnalytics(endpoint) => collecting::describe_analytics(endpoint),
         Endpoint::ReceiveCloudevents => collecting::describe_cloudevents(),
         Endpoint::ManageRejectedEvents(endpoint) => collecting::describe_rejected(endpoint),
+        Endpoint::ReadProjections(endpoint) => projections::describe_projections(endpoint),
     }
 }
 
@@ -216,7 +219,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::http::{dead_letter_request, draft, key_request, processor_request, query_request, subscription_request};
+    use crate::http::{
+        dead_letter_request, draft, key_request, processor_request, projection_request, query_request, subscription_request,
+    };
 
     fn json_document() -> Value {
         serde_json::from_str(document_json()).unwrap()
@@ -288,6 +293,8 @@ mod tests {
         subscription_request::recover_request(&to_raw_value(&subscriptions::example_recover()).unwrap()).unwrap();
         processor_request::processor_draft(&to_raw_value(&processors::example_request()).unwrap()).unwrap();
         processor_request::specimen(&to_raw_value(&processors::example_test()).unwrap()).unwrap();
+        projection_request::projection_draft(&to_raw_value(&projections::example_request()).unwrap()).unwrap();
+        projection_request::dry_run(&to_raw_value(&projections::example_dry_run()).unwrap()).unwrap();
         dead_letter_request::redrive_request(&to_raw_value(&dead_letters::example_redrive()).unwrap()).unwrap();
     }
 
@@ -305,6 +312,8 @@ mod tests {
             ("SubscriptionTest", subscriptions::example_test_answer()),
             ("Processor", processors::example_processor()),
             ("ProcessorTest", processors::example_test_answer()),
+            ("Projection", projections::example_projection()),
+            ("ProjectionDefinition", projections::example_definition()),
             ("DeadLetters", dead_letters::example_dead_letters()),
             ("CollectedEvent", collecting::example_accepted()),
             ("CollectedEvents", collecting::example_batch_answer()),

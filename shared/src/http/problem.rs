@@ -13,6 +13,7 @@ use crate::commands::collect_events::CollectEventsError;
 use crate::commands::manage_dead_letters::ManageDeadLettersError;
 use crate::commands::manage_keys::ManageKeysError;
 use crate::commands::manage_processors::ManageProcessorsError;
+use crate::commands::manage_projections::ManageProjectionsError;
 use crate::commands::manage_rejected_events::ManageRejectedEventsError;
 use crate::commands::manage_subscriptions::ManageSubscriptionsError;
 use crate::commands::record_events::RecordEventsError;
@@ -26,6 +27,7 @@ use crate::ports::queue::QueueError;
 use crate::ports::store_error::StoreError;
 use crate::queries::check_access::AccessError;
 use crate::queries::read_events::ReadEventsError;
+use crate::queries::read_projection::ReadProjectionError;
 
 /// What went wrong, as far as a client can act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -523,6 +525,33 @@ impl From<ReadEventsError> for Problem {
             ReadEventsError::NotFound => Self::new(ProblemKind::NotFound, error.to_string()),
             ReadEventsError::Foreign(error) => error.into(),
             ReadEventsError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReadProjectionError> for Problem {
+    fn from(error: ReadProjectionError) -> Self {
+        let text = error.to_string();
+        match error {
+            ReadProjectionError::NotFound => Self::new(ProblemKind::NotFound, text),
+            ReadProjectionError::NotYet { .. } | ReadProjectionError::NotThen => {
+                Self::new(ProblemKind::NotFound, format!("Projection not found: {text}"))
+            }
+            ReadProjectionError::Ambiguous | ReadProjectionError::TooFar { .. } => Self::new(ProblemKind::Conflict, text),
+            ReadProjectionError::Building { .. } => Self::new(ProblemKind::Unavailable, text),
+            ReadProjectionError::Foreign(error) => error.into(),
+            ReadProjectionError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ManageProjectionsError> for Problem {
+    fn from(error: ManageProjectionsError) -> Self {
+        match error {
+            ManageProjectionsError::NotFound => Self::new(ProblemKind::NotFound, "Projection not found"),
+            ManageProjectionsError::TooMany => Self::new(ProblemKind::Conflict, error.to_string()),
+            ManageProjectionsError::Foreign(error) => error.into(),
+            ManageProjectionsError::Store(error) => of_definitions(error),
         }
     }
 }

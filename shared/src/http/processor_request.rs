@@ -101,11 +101,7 @@ fn filters(fields: &mut Fields<'_>) -> JsonObject {
     let filters = fields.object(NAME).unwrap_or_default();
     if let Err(problems) = Selector::parse(&filters) {
         let value = filters.to_value();
-        let problem = |problem: SelectorProblem| {
-            let input = problem.path.iter().try_fold(&value, |value, step| value.get(step)).cloned().unwrap_or_default();
-            let loc = fields.loc(NAME).into_iter().chain(problem.path.iter().map(|step| Place::name(step))).collect();
-            FieldProblem::new(FieldProblemKind::ValueError, loc, format!("Value error, {}", problem.message), input)
-        };
+        let problem = |problem: SelectorProblem| fields.within(NAME, &value, &problem.path, &problem.message);
         let problems: Vec<FieldProblem> = problems.into_iter().map(problem).collect();
         fields.extend(problems);
     }

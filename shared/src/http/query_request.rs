@@ -140,10 +140,7 @@ fn page_start(fields: &mut Fields<'_>, filter: &EventFilter) -> PageStart {
 pub fn stream_request(stream_id: &str, request: &Request) -> Result<StreamRequest, Problem> {
     let parameters = query_string(request)?;
     let mut fields = parameters_of(&parameters)?;
-    let stream = stream_id.parse::<StreamId>().map_err(|error| {
-        let loc = vec![Place::name("path"), Place::name("stream_id")];
-        FieldProblem::new(FieldProblemKind::ValueError, loc, format!("Value error, {error}"), Value::String(cut(stream_id)))
-    });
+    let stream = stream_id.parse::<StreamId>().map_err(|error| in_path("stream_id", stream_id, error));
     let stream = match stream {
         Ok(stream) => Some(stream),
         Err(problem) => {
@@ -173,6 +170,12 @@ pub fn statistics_scope(request: &Request) -> Result<StatisticsScope, Problem> {
 /// The fields of a query string.
 pub(super) fn parameters_of(parameters: &RawValue) -> Result<Fields<'_>, Problem> {
     Fields::read(parameters, vec![Place::name("query")], Blank::Nothing).map_err(|problem| Problem::invalid(vec![problem]))
+}
+
+/// A part of a path that breaks a rule.
+pub(super) fn in_path(name: &str, text: &str, why: impl std::fmt::Display) -> FieldProblem {
+    let loc = vec![Place::name("path"), Place::name(name)];
+    FieldProblem::new(FieldProblemKind::ValueError, loc, format!("Value error, {why}"), Value::String(cut(text)))
 }
 
 fn cut(text: &str) -> String {

@@ -66,6 +66,8 @@ pub enum Endpoint {
     ReceiveCloudevents,
     /// `functions/manage-rejected-events`.
     ManageRejectedEvents(ManageRejectedEventsEndpoint),
+    /// `functions/read-projections`.
+    ReadProjections(ReadProjectionsEndpoint),
 }
 
 impl Endpoint {
@@ -84,6 +86,7 @@ impl Endpoint {
             Self::ReceiveAnalytics(_) => "receive-analytics",
             Self::ReceiveCloudevents => "receive-cloudevents",
             Self::ManageRejectedEvents(_) => "manage-rejected-events",
+            Self::ReadProjections(_) => "read-projections",
         }
     }
 }
@@ -221,6 +224,25 @@ pub enum ManageRejectedEventsEndpoint {
     Retry,
 }
 
+/// What `functions/read-projections` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReadProjectionsEndpoint {
+    /// The state of an entity.
+    State,
+    /// The same, folded from its first event.
+    Rebuild,
+    /// What an entity's state would be by some rules.
+    DryRun,
+    /// Defines a projection.
+    Define,
+    /// Lists the definitions.
+    List,
+    /// One definition.
+    Get,
+    /// Removes one.
+    Delete,
+}
+
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
@@ -353,7 +375,7 @@ mod tests {
     #[test]
     fn every_route_is_found_by_its_own_method_and_path() {
         for route in ROUTES {
-            let path = route.path.replace("{stream_id+}", "order:1").replace(['{', '}'], "~");
+            let path = route.path.replace("{stream_id+}", "order:1").replace("{entity_id+}", "42").replace(['{', '}'], "~");
             assert_eq!(operation(&route.method, &path).map(|(id, _)| id), Ok(route.operation_id));
         }
         let ids: HashSet<&str> = ROUTES.iter().map(|route| route.operation_id).collect();
@@ -401,6 +423,12 @@ mod tests {
             (Method::GET, "/api/v1/events/subscriptions/a/deliveries", Ok(("list_deliveries", text("a")))),
             (Method::POST, "/api/v1/events/subscriptions/a/deliveries/b/resend", Ok(("resend_delivery", text("a b")))),
             (Method::PUT, "/api/v1/events/processors/%20/toggle", Ok(("toggle_processor", text(" ")))),
+            (Method::GET, "/api/v1/events/projections", Ok(("list_projections", String::new()))),
+            (Method::GET, "/api/v1/events/projections/abc", Ok(("get_projection_definition", text("abc")))),
+            (Method::GET, "/api/v1/events/projections/order/a%2Fb", Ok(("get_projection", text("order a/b")))),
+            (Method::GET, "/api/v1/events/projections/order/a/b", Ok(("get_projection", text("order a/b")))),
+            (Method::POST, "/api/v1/events/projections/order/a%2Fb/rebuild", Ok(("rebuild_projection", text("order a/b")))),
+            (Method::POST, "/api/v1/events/projections/dry-run", Ok(("try_projection", String::new()))),
             (Method::POST, "/api/v1/events/dead-letters/redrive", Ok(("redrive_dead_letters", String::new()))),
             (Method::DELETE, "/api/v1/events/dead-letters/redrive", Err(ProblemKind::MethodNotAllowed)),
             (Method::DELETE, "/api/v1/events/dead-letters/x", Ok(("delete_dead_letter", text("x")))),

@@ -3,3 +3,4 @@
 pub mod check_access;
 pub mod measure_service;
 pub mod read_events;
+pub mod read_projection;

@@ -6,6 +6,7 @@ use crate::domain::event::EventDetails;
 use crate::domain::event_id::EventId;
 use crate::domain::json::JsonObject;
 use crate::domain::processor::Processor;
+use crate::domain::projection::ProjectionDefinition;
 use crate::domain::stream_id::StreamKey;
 use crate::domain::subscription::Subscription;
 use crate::domain::timestamp::Timestamp;
@@ -103,6 +104,16 @@ pub fn processor(json: &serde_json::Value) -> Processor {
         "id": "processor-1", "organization": null, "name": "logger", "kind": "internal", "enabled": enabled, "priority": 0,
         "filters": filters, "config": {"action": "log"}, "retry_policy": {}, "activations": if enabled { vec![activation] } else { vec![] },
         "removed_at": null, "created_at": noon(), "updated_at": noon(),
+    });
+    over(default, json)
+}
+
+/// A projection as the store keeps it, with these members: by default one of every organization's orders, made at noon.
+#[must_use]
+pub fn projection(json: &serde_json::Value) -> ProjectionDefinition {
+    let default = serde_json::json!({
+        "id": "projection-1", "organization": null, "name": "summary", "entity_type": "order",
+        "rules": {"*": [{"count": "events"}]}, "version": 1, "created_at": noon(), "updated_at": noon(),
     });
     over(default, json)
 }

@@ -13,8 +13,11 @@ pub mod event_bus;
 pub mod event_reader;
 pub mod key_store;
 pub mod outcome_log;
+pub mod projection_definitions;
+pub mod projection_store;
 pub mod queue;
 pub mod rejected_events;
+pub mod stream_reader;
 pub mod webhook_sender;
 
 /// Makes a test of each clause of a contract for one adapter.
@@ -36,10 +39,27 @@ macro_rules! contract {
     };
 }
 
-/// Every clause of every contract, for one adapter of events, counters and keys.
+/// Every clause of every contract, for one adapter of events, counters, keys and snapshots.
 #[macro_export]
 macro_rules! store_contracts {
-    ($events:ident, $counters:ident, $keys:ident) => {
+    ($events:ident, $counters:ident, $keys:ident, $snapshots:ident) => {
+        $crate::contract!(stream_reader: $events, [
+            commits_are_read_in_their_order_from_a_version_on,
+            at_least_as_many_events_are_read_as_are_asked_for_and_the_end_is_known,
+            streams_of_other_names_and_organizations_are_not_read,
+            the_streams_of_a_name_are_found_whosever_they_are,
+        ]);
+        $crate::contract!(projection_store: $snapshots, [
+            a_snapshot_is_read_back_as_it_was_kept,
+            a_snapshot_is_kept_only_over_the_one_that_was_seen,
+            snapshots_of_entities_rules_and_versions_are_apart,
+            a_snapshot_that_was_removed_is_gone,
+        ]);
+        $crate::contract!(projection_definitions: $events, [
+            a_projection_is_read_back_as_it_was_saved,
+            a_projection_that_was_removed_is_gone,
+            an_organizations_own_projection_comes_before_the_platforms,
+        ]);
         $crate::contract!(commit_log: $events, [
             a_stream_without_commits_is_at_version_zero,
             the_head_is_the_end_of_the_last_commit,

@@ -15,7 +15,7 @@ use local::background::Background;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
-use shared::adapters::memory::{MemoryKeys, MemoryRejectedEvents};
+use shared::adapters::memory::{MemoryEvents, MemoryKeys, MemoryProjections, MemoryRejectedEvents};
 use shared::commands::append::KnownHeads;
 use shared::commands::count_events::{CountEventsPorts, count_events};
 use shared::commands::dispatch_events::{DispatchEventsPorts, dispatch_events};
@@ -84,6 +84,10 @@ fn process(surroundings: &Arc<Surroundings>, clock: &Arc<StoppedClock>, random: 
         events: all(),
         keys: Arc::new(MemoryKeys::default()),
         definitions: all(),
+        // Nobody asks for projections there.
+        streams: Arc::new(MemoryEvents::default()),
+        projections: Arc::new(MemoryEvents::default()),
+        snapshots: Arc::new(MemoryProjections::default()),
         deliveries: all(),
         dead_letters: all(),
         rejected: Arc::new(MemoryRejectedEvents::default()),

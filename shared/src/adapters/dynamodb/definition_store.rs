@@ -1,4 +1,4 @@
-//! Processors and subscriptions on DynamoDB: one partition, and one item that says which revision they have.
+//! Processors, subscriptions and projections on DynamoDB: one partition, and one item that says which revision they have.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,14 +13,16 @@ use super::DynamoEvents;
 use super::failure::store_error;
 use super::items::definitions::{self as written, Change};
 use super::items::{self, Item, number, text};
-use super::keys::{CONFIG_PK, PK, PROCESSOR_PREFIX, REVISION_SK, SK, subscription_sk};
+use super::keys::{CONFIG_PK, PK, PROCESSOR_PREFIX, REVISION_SK, SK, projection_sk, subscription_sk};
 use super::scan::{Consistency, Direction};
 use crate::adapters::system::SystemRandom;
 use crate::domain::definitions::Definitions;
-use crate::domain::identifiers::SubscriptionId;
+use crate::domain::identifiers::{ProjectionDefinitionId, SubscriptionId};
 use crate::domain::processor::Processor;
+use crate::domain::projection::ProjectionDefinition;
 use crate::domain::subscription::Subscription;
 use crate::ports::definition_store::{DefinitionStore, Freshness};
+use crate::ports::projection_store::ProjectionDefinitionStore;
 use crate::ports::random::Random as _;
 use crate::ports::revision::Revision;
 use crate::ports::store_error::StoreError;
@@ -116,11 +118,21 @@ impl DefinitionStore for DynamoEvents {
     }
 
     async fn remove_subscription(&self, id: &SubscriptionId, seen: Revision) -> Result<bool, StoreError> {
-        let sk = subscription_sk(id);
-        let delete = Delete::builder().table_name(&self.table).key(PK, text(CONFIG_PK)).key(SK, text(sk.clone())).build();
-        let delete = delete.map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let removed = self.change_definitions(TransactWriteItem::builder().delete(delete).build(), Change::Removed(&sk), seen).await;
+        let removed = self.remove_definition(&subscription_sk(id), seen).await;
         self.take_note(removed, seen, |definitions| definitions.without_subscription(id))
+    }
+}
+
+#[async_trait]
+impl ProjectionDefinitionStore for DynamoEvents {
+    async fn save_projection(&self, projection: &ProjectionDefinition, seen: Revision) -> Result<bool, StoreError> {
+        let saved = self.put_definition(written::write_projection(projection, seen.0 + 1)?, seen).await;
+        self.take_note(saved, seen, |definitions| definitions.with_projection(projection.clone()))
+    }
+
+    async fn remove_projection(&self, id: &ProjectionDefinitionId, seen: Revision) -> Result<bool, StoreError> {
+        let removed = self.remove_definition(&projection_sk(id), seen).await;
+        self.take_note(removed, seen, |definitions| definitions.without_projection(id))
     }
 }
 
@@ -160,6 +172,12 @@ impl DynamoEvents {
         let put = Put::builder().table_name(&self.table).set_item(Some(item)).build();
         let put = put.map_err(|error| StoreError::Corrupt(error.to_string()))?;
         self.change_definitions(TransactWriteItem::builder().put(put).build(), Change::Saved(&sk), seen).await
+    }
+
+    async fn remove_definition(&self, sk: &str, seen: Revision) -> Result<bool, StoreError> {
+        let delete = Delete::builder().table_name(&self.table).key(PK, text(CONFIG_PK)).key(SK, text(sk)).build();
+        let delete = delete.map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        self.change_definitions(TransactWriteItem::builder().delete(delete).build(), Change::Removed(sk), seen).await
     }
 
     /// Changes a definition and the revision of all, together, if the revision still is the one that was seen.

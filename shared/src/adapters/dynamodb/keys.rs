@@ -9,8 +9,9 @@ use crate::domain::commit::Commit;
 use crate::domain::counters::{CounterKey, CounterScope, IndexList, Period};
 use crate::domain::delivery::DeliveryId;
 use crate::domain::event_id::EventId;
-use crate::domain::identifiers::{OrganizationId, ProcessorId, SessionId, SubscriptionId, UserId};
+use crate::domain::identifiers::{OrganizationId, ProcessorId, ProjectionDefinitionId, SessionId, SubscriptionId, UserId};
 use crate::domain::message::{LedgerPage, Mark};
+use crate::domain::projection::RulesKey;
 use crate::domain::status::EventStatus;
 use crate::domain::stream_id::{StreamAddress, StreamKey};
 use crate::domain::timestamp::{Day, Timestamp};
@@ -126,6 +127,8 @@ pub(super) const API_KEY_PREFIX: &str = "K#";
 
 pub(super) const PROCESSOR_PREFIX: &str = "P#";
 pub(super) const SUBSCRIPTION_PREFIX: &str = "S#";
+/// Sorts among the others that are read together with their revision.
+pub(super) const PROJECTION_PREFIX: &str = "PJ#";
 /// The revision of all definitions. It sorts after them.
 pub(super) const REVISION_SK: &str = "V";
 
@@ -135,6 +138,42 @@ pub(super) fn processor_sk(id: &ProcessorId) -> String {
 
 pub(super) fn subscription_sk(id: &SubscriptionId) -> String {
     format!("{SUBSCRIPTION_PREFIX}{id}")
+}
+
+pub(super) fn projection_sk(id: &ProjectionDefinitionId) -> String {
+    format!("{PROJECTION_PREFIX}{id}")
+}
+
+/// The partition of an entity's snapshots.
+pub(super) fn snapshot_pk(stream: &StreamKey) -> String {
+    let organization = stream.organization.as_ref().map_or(String::new(), escaped);
+    format!("{SNAPSHOTS}{organization}/{}", stream.stream)
+}
+
+/// What partitions of snapshots start with.
+pub(super) const SNAPSHOTS: &str = "J#";
+
+pub(super) fn snapshot_sk(rules: &RulesKey) -> String {
+    match &rules.definition {
+        None => format!("{}#{}", RulesKey::STANDARD_NAME, rules.version),
+        Some(definition) => format!("{definition}#{}", rules.version),
+    }
+}
+
+/// Reads what [`snapshot_pk`] wrote.
+#[cfg(feature = "stream")]
+pub(super) fn read_snapshot_pk(pk: &str) -> Option<StreamKey> {
+    let (organization, stream) = pk.strip_prefix(SNAPSHOTS)?.split_once('/')?;
+    let organization = if organization.is_empty() { None } else { Some(unescaped(organization)?) };
+    Some(StreamKey { organization, stream: stream.parse().ok()? })
+}
+
+/// Reads what [`snapshot_sk`] wrote.
+#[cfg(feature = "stream")]
+pub(super) fn read_snapshot_sk(sk: &str) -> Option<RulesKey> {
+    let (rules, version) = sk.rsplit_once('#')?;
+    let definition = if rules == RulesKey::STANDARD_NAME { None } else { Some(rules.parse().ok()?) };
+    Some(RulesKey { definition, version: version.parse().ok()? })
 }
 
 /// The partition of a subscription's deliveries.

@@ -15,11 +15,13 @@ mod keys;
 mod ledger;
 mod meter;
 mod outcome_log;
+mod projection_store;
 mod rejected_events;
 mod revised;
 mod scan;
 #[cfg(feature = "stream")]
 pub mod stream;
+mod stream_reader;
 pub mod table;
 
 pub use client::{connect, connect_metered};

@@ -4,7 +4,7 @@ use aws_lambda_events::event::dynamodb::EventRecord;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::items::{self, Item, ItemKind, definitions};
+use super::items::{self, Item, ItemKind, definitions, snapshots};
 use crate::domain::counters::{Change, ChangeKind, SequenceNumber};
 use crate::domain::happening::Happening;
 use crate::ports::store_error::StoreError;
@@ -53,6 +53,9 @@ pub fn happening(record: &EventRecord) -> Result<Option<Happening>, StoreError> 
             } else {
                 Happening::SubscriptionChanged { before: Box::new(definitions::read_open_subscription(&old)?), after }
             }
+        }
+        ItemKind::Other if old.is_empty() => {
+            return Ok(snapshots::read_saved_projection(&new)?.map(|saved| Happening::Projected(Box::new(saved))));
         }
         ItemKind::Commit | ItemKind::Other => return Ok(None),
     };

@@ -1,6 +1,6 @@
 //! Commits, claims and outcomes in memory, and every query answered by looking at all events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -10,13 +10,14 @@ use crate::domain::commit::Commit;
 use crate::domain::definitions::Definitions;
 use crate::domain::event::Event;
 use crate::domain::event_id::EventId;
-use crate::domain::identifiers::{OrganizationId, SessionId, SubscriptionId, UserId};
+use crate::domain::identifiers::{OrganizationId, ProjectionDefinitionId, SessionId, SubscriptionId, UserId};
 use crate::domain::message::{LedgerNote, LedgerPage, Mark};
 use crate::domain::outcome::Outcome;
 use crate::domain::processor::Processor;
+use crate::domain::projection::ProjectionDefinition;
 use crate::domain::query::{Anonymous, EventPage, EventQuery, ObservedEvent, PageStart, Total, before_known, visits_of};
 use crate::domain::statistics::{Statistics, StatisticsScope};
-use crate::domain::stream_id::StreamKey;
+use crate::domain::stream_id::{StreamId, StreamKey};
 use crate::domain::subscription::Subscription;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::version::Version;
@@ -24,8 +25,10 @@ use crate::ports::commit_log::{CommitLog, Put, PutNoting, TogetherWith};
 use crate::ports::definition_store::{DefinitionStore, Freshness};
 use crate::ports::event_reader::{EventReader, StreamRequest, StreamSlice};
 use crate::ports::outcome_log::{ConcludedCommit, OutcomeLog};
+use crate::ports::projection_store::ProjectionDefinitionStore;
 use crate::ports::revision::Revision;
 use crate::ports::store_error::StoreError;
+use crate::ports::stream_reader::{CommitRun, StreamReader};
 
 /// Events in memory.
 #[derive(Debug, Default)]
@@ -219,6 +222,40 @@ impl DefinitionStore for MemoryEvents {
 
     async fn remove_subscription(&self, id: &SubscriptionId, seen: Revision) -> Result<bool, StoreError> {
         Ok(self.redefine(seen, |definitions| definitions.without_subscription(id)))
+    }
+}
+
+#[async_trait]
+impl ProjectionDefinitionStore for MemoryEvents {
+    async fn save_projection(&self, projection: &ProjectionDefinition, seen: Revision) -> Result<bool, StoreError> {
+        Ok(self.redefine(seen, |definitions| definitions.with_projection(projection.clone())))
+    }
+
+    async fn remove_projection(&self, id: &ProjectionDefinitionId, seen: Revision) -> Result<bool, StoreError> {
+        Ok(self.redefine(seen, |definitions| definitions.without_projection(id)))
+    }
+}
+
+#[async_trait]
+impl StreamReader for MemoryEvents {
+    async fn commits_after(&self, stream: &StreamKey, after: Version, events: usize) -> Result<CommitRun, StoreError> {
+        let state = self.state();
+        let rest = state.commits.range((stream.clone(), after.next())..=(stream.clone(), Version::MAX));
+        let (mut commits, mut found) = (Vec::new(), 0);
+        for (_, commit) in rest {
+            if found >= events {
+                return Ok(CommitRun { commits, to_the_end: false });
+            }
+            found += commit.events.len();
+            commits.push(commit.clone());
+        }
+        Ok(CommitRun { commits, to_the_end: true })
+    }
+
+    async fn streams_named(&self, name: &StreamId, most: usize) -> Result<Vec<StreamKey>, StoreError> {
+        let state = self.state();
+        let named: BTreeSet<&StreamKey> = state.commits.keys().map(|(stream, _)| stream).filter(|stream| stream.stream == *name).collect();
+        Ok(named.into_iter().take(most).cloned().collect())
     }
 }
 

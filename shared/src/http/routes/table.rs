@@ -4,7 +4,8 @@ use lambda_http::http::Method;
 
 use super::{
     Access, CollectFrontendEndpoint, Endpoint, ManageDeadLettersEndpoint, ManageKeysEndpoint, ManageProcessorsEndpoint,
-    ManageRejectedEventsEndpoint, ManageSubscriptionsEndpoint, ReadEventsEndpoint, ReceiveAnalyticsEndpoint, RecordEventsEndpoint, Route,
+    ManageRejectedEventsEndpoint, ManageSubscriptionsEndpoint, ReadEventsEndpoint, ReadProjectionsEndpoint, ReceiveAnalyticsEndpoint,
+    RecordEventsEndpoint, Route,
 };
 use crate::domain::access::Scope;
 use crate::domain::collected_event::CallType;
@@ -66,6 +67,62 @@ pub const ROUTES: &[Route] = &[
         access: Access::Scope(Scope::Read),
         operation_id: "get_results",
         summary: "Read what became of an event",
+    },
+    Route {
+        endpoint: Endpoint::ReadProjections(ReadProjectionsEndpoint::State),
+        method: Method::GET,
+        path: "/api/v1/events/projections/{entity_type}/{entity_id+}",
+        access: Access::Scope(Scope::Read),
+        operation_id: "get_projection",
+        summary: "Read the state of an entity, now or as it was",
+    },
+    Route {
+        endpoint: Endpoint::ReadProjections(ReadProjectionsEndpoint::Rebuild),
+        method: Method::POST,
+        path: "/api/v1/events/projections/{entity_type}/{entity_id}/rebuild",
+        access: Access::Scope(Scope::Admin),
+        operation_id: "rebuild_projection",
+        summary: "Fold the state of an entity from its first event",
+    },
+    Route {
+        endpoint: Endpoint::ReadProjections(ReadProjectionsEndpoint::Define),
+        method: Method::POST,
+        path: "/api/v1/events/projections",
+        access: Access::Scope(Scope::Admin),
+        operation_id: "define_projection",
+        summary: "Define a projection",
+    },
+    Route {
+        endpoint: Endpoint::ReadProjections(ReadProjectionsEndpoint::List),
+        method: Method::GET,
+        path: "/api/v1/events/projections",
+        access: Access::Scope(Scope::Read),
+        operation_id: "list_projections",
+        summary: "List the projections that are defined",
+    },
+    Route {
+        endpoint: Endpoint::ReadProjections(ReadProjectionsEndpoint::DryRun),
+        method: Method::POST,
+        path: "/api/v1/events/projections/dry-run",
+        access: Access::Scope(Scope::Read),
+        operation_id: "try_projection",
+        summary: "Try rules on an entity",
+    },
+    Route {
+        endpoint: Endpoint::ReadProjections(ReadProjectionsEndpoint::Get),
+        method: Method::GET,
+        path: "/api/v1/events/projections/{definition_id}",
+        access: Access::Scope(Scope::Read),
+        operation_id: "get_projection_definition",
+        summary: "Read the definition of a projection",
+    },
+    Route {
+        endpoint: Endpoint::ReadProjections(ReadProjectionsEndpoint::Delete),
+        method: Method::DELETE,
+        path: "/api/v1/events/projections/{definition_id}",
+        access: Access::Scope(Scope::Admin),
+        operation_id: "delete_projection",
+        summary: "Delete the definition of a projection",
     },
     Route {
         endpoint: Endpoint::ManageSubscriptions(ManageSubscriptionsEndpoint::Create),

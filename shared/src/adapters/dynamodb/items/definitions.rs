@@ -1,4 +1,4 @@
-//! Items of processors and subscriptions, with their secrets apart.
+//! Items of processors and subscriptions, with their secrets apart, and of projections, which have none.
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -9,6 +9,7 @@ use crate::adapters::sealing::Secrets;
 use crate::domain::definitions::Definitions;
 use crate::domain::json::JsonObject;
 use crate::domain::processor::Processor;
+use crate::domain::projection::ProjectionDefinition;
 use crate::domain::subscription::{SigningSecret, Subscription};
 use crate::ports::store_error::StoreError;
 
@@ -50,6 +51,22 @@ pub(in crate::adapters::dynamodb) fn write_subscription(
     write(keys::subscription_sk(&subscription.id), &open, &signing, revision, secrets)
 }
 
+/// A projection's item.
+pub(in crate::adapters::dynamodb) fn write_projection(projection: &ProjectionDefinition, revision: u64) -> Result<Item, StoreError> {
+    let json = serde_json::to_string(projection).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    Ok(open_item(keys::projection_sk(&projection.id), json, revision))
+}
+
+/// The item of a definition without secrets.
+fn open_item(sk: String, json: String, revision: u64) -> Item {
+    Item::from([
+        (keys::PK.to_owned(), text(keys::CONFIG_PK)),
+        (keys::SK.to_owned(), text(sk)),
+        (REVISION.to_owned(), number(revision)),
+        (BODY.to_owned(), text(json)),
+    ])
+}
+
 fn write(sk: String, open: &impl serde::Serialize, secret: &str, revision: u64, secrets: &Secrets) -> Result<Item, StoreError> {
     let json = serde_json::to_string(open).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     if json.len() + secret.len() > MOST_BYTES {
@@ -64,13 +81,9 @@ fn write(sk: String, open: &impl serde::Serialize, secret: &str, revision: u64, 
         // What was read has lost its secrets: saving it would lose them for good.
         Secrets::Unread => return Err(StoreError::Corrupt(format!("{sk} cannot be saved by a process that has no business with secrets"))),
     };
-    Ok(Item::from([
-        (keys::PK.to_owned(), text(keys::CONFIG_PK)),
-        (keys::SK.to_owned(), text(sk)),
-        (REVISION.to_owned(), number(revision)),
-        (BODY.to_owned(), text(json)),
-        (SECRETS.to_owned(), secret),
-    ]))
+    let mut item = open_item(sk, json, revision);
+    item.insert(SECRETS.to_owned(), secret);
+    Ok(item)
 }
 
 /// What a secret is bound to: a sealed one that is moved to another item is refused there.
@@ -144,12 +157,15 @@ pub(in crate::adapters::dynamodb) fn write_revision(revision: u64, change: Chang
 /// A save changes a definition and the revision together, but a reader of several items may see one changed and the other not
 /// yet. Whoever saves has seen the revision before, so only the last change can be half seen.
 pub(in crate::adapters::dynamodb) fn read_definitions(items: &[Item], secrets: &Secrets) -> Result<Option<Definitions>, StoreError> {
-    let (mut processors, mut subscriptions, mut revision) = (Vec::new(), Vec::new(), None);
+    let (mut processors, mut subscriptions, mut projections, mut revision) = (Vec::new(), Vec::new(), Vec::new(), None);
     for item in items {
         match read_text(item, keys::SK)? {
             keys::REVISION_SK => revision = Some(item),
             sk if sk.starts_with(keys::PROCESSOR_PREFIX) => processors.push(read_processor(item, secrets)?),
             sk if sk.starts_with(keys::SUBSCRIPTION_PREFIX) => subscriptions.push(read_subscription(item, secrets)?),
+            sk if sk.starts_with(keys::PROJECTION_PREFIX) => {
+                projections.push(serde_json::from_str::<ProjectionDefinition>(read_text(item, BODY)?).map_err(|_| corrupt(item, BODY))?);
+            }
             _ => return Err(corrupt(item, keys::SK)),
         }
     }
@@ -161,5 +177,5 @@ pub(in crate::adapters::dynamodb) fn read_definitions(items: &[Item], secrets: &
         Some(item) => !removed && read_number::<u64>(item, REVISION)? == revision,
         None => removed,
     };
-    Ok(is_whole.then(|| Definitions::new(revision, processors, subscriptions)))
+    Ok(is_whole.then(|| Definitions::new(revision, processors, subscriptions).and_projections(projections)))
 }

@@ -4,6 +4,9 @@
 ARGS ?=
 # Events to make: make seed EVENTS=100000
 EVENTS ?=
+# What to send again, and to whom: make replay STREAM=order:42 TARGET=shop
+STREAM ?=
+TARGET ?=
 # Which deployment, of those in samconfig.toml; parameters of template.yaml; and one function
 ENV ?= dev
 PARAMS ?=
@@ -20,7 +23,7 @@ SMALL ?=
 LOCAL := $(or $(CARGO_TARGET_DIR),target)/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-aws check bench starts seed demo-webhooks fuzz rules fmt openapi cost audit clean-data deploy logs destroy
+.PHONY: help run test test-aws check bench starts seed replay demo-webhooks fuzz rules fmt openapi cost audit clean-data deploy logs destroy
 
 help: # (not listed)
 	@scripts/help Makefile
@@ -54,6 +57,11 @@ seed: ## Fill the local store with made-up events; EVENTS=N says how many, ARGS 
 	@scripts/setup
 	@cargo build --profile local -p tools --bin seed
 	@exec $(LOCAL)/seed $(if $(EVENTS),--events $(EVENTS)) $(ARGS)
+
+replay: ## Send a stream again and watch: STREAM=order:42 TARGET=shop; ARGS go to it, e.g. ARGS="--dry-run"
+	@scripts/setup
+	@cargo build --profile local -p tools --bin replay
+	@exec $(LOCAL)/replay $(if $(STREAM),--stream $(STREAM)) $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
 demo-webhooks: ## Watch webhooks arrive, be missed and catch up: ends by itself within a minute
 	@scripts/setup

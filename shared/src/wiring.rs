@@ -78,8 +78,8 @@ pub fn event_bus() -> Result<Option<EventBridge>, ConfigError> {
     Ok(Some(EventBridge::new(eventbridge::connect(connection_at("AWS_ENDPOINT_URL_EVENTBRIDGE")?), bus)))
 }
 
-/// The queues that a function has to do with, by the URLs in `PROCESS_QUEUE_URL`, `RETRY_QUEUE_URL`, `DELIVER_QUEUE_URL`, `COLLECT_QUEUE_URL`, and
-/// `PROCESS_DEAD_LETTERS_URL`, `RETRY_DEAD_LETTERS_URL`, `DELIVER_DEAD_LETTERS_URL`, `COLLECT_DEAD_LETTERS_URL`. They are at `AWS_ENDPOINT_URL_SQS` or
+/// The queues that a function has to do with, by the URLs in `PROCESS_QUEUE_URL`, `RETRY_QUEUE_URL`, `DELIVER_QUEUE_URL`, `COLLECT_QUEUE_URL`, `REPLAY_QUEUE_URL`, and
+/// `PROCESS_DEAD_LETTERS_URL`, `RETRY_DEAD_LETTERS_URL`, `DELIVER_DEAD_LETTERS_URL`, `COLLECT_DEAD_LETTERS_URL`, `REPLAY_DEAD_LETTERS_URL`. They are at `AWS_ENDPOINT_URL_SQS` or
 /// `AWS_ENDPOINT_URL`, if one of these is set.
 ///
 /// # Errors
@@ -99,6 +99,8 @@ const fn url_variable(queue: &Queue) -> Option<&'static str> {
         Queue::Work(WorkQueue::Retry) => Some("RETRY_QUEUE_URL"),
         Queue::Work(WorkQueue::Deliver) => Some("DELIVER_QUEUE_URL"),
         Queue::Work(WorkQueue::Collect) => Some("COLLECT_QUEUE_URL"),
+        Queue::Work(WorkQueue::Replay) => Some("REPLAY_QUEUE_URL"),
+        Queue::DeadLetters(WorkQueue::Replay) => Some("REPLAY_DEAD_LETTERS_URL"),
         Queue::DeadLetters(WorkQueue::Collect) => Some("COLLECT_DEAD_LETTERS_URL"),
         Queue::DeadLetters(WorkQueue::Process) => Some("PROCESS_DEAD_LETTERS_URL"),
         Queue::DeadLetters(WorkQueue::Retry) => Some("RETRY_DEAD_LETTERS_URL"),
@@ -217,7 +219,7 @@ impl Collecting {
     }
 }
 
-/// Everything that running processors takes, as the environment says: what `process-events` and `retry-processors` share.
+/// Everything that running processors takes, as the environment says: what `process-events`, `retry-processors` and `run-replays` share.
 #[cfg(all(feature = "dynamodb", feature = "sqs", feature = "eventbridge", feature = "webhook", feature = "http"))]
 pub struct Processing {
     events: DynamoEvents,
@@ -248,31 +250,55 @@ impl Processing {
     /// The ports on them.
     #[must_use]
     pub fn ports(&self) -> crate::commands::process_events::ProcessEventsPorts<'_> {
-        use crate::adapters::system::{SystemClock, SystemRandom};
-        use crate::commands::append::AppendPorts;
+        use crate::adapters::system::SystemRandom;
         use crate::commands::process_events::ProcessEventsPorts;
-        use crate::commands::run_processor::RunProcessorPorts;
-        use crate::commands::send_webhook::SendWebhookPorts;
-        use crate::ports::event_bus::EventBus;
         ProcessEventsPorts {
             log: &self.events,
             outcomes: &self.events,
             definitions: &self.events,
             dead_letters: &self.events,
-            run: RunProcessorPorts {
-                append: AppendPorts { log: &self.events, random: &SystemRandom, heads: &self.heads },
-                webhooks: SendWebhookPorts { sender: &self.sender, clock: &SystemClock },
-                queues: &self.queues,
-                bus: self.bus.as_ref().map(|bus| bus as &dyn EventBus),
-                write: crate::http::webhook_body::webhook_body,
-            },
+            run: self.running(),
             random: &SystemRandom,
             processed: &self.processed,
         }
+    }
+
+    fn running(&self) -> crate::commands::run_processor::RunProcessorPorts<'_> {
+        use crate::adapters::system::{SystemClock, SystemRandom};
+        use crate::commands::append::AppendPorts;
+        use crate::commands::run_processor::RunProcessorPorts;
+        use crate::commands::send_webhook::SendWebhookPorts;
+        use crate::ports::event_bus::EventBus;
+        RunProcessorPorts {
+            append: AppendPorts { log: &self.events, random: &SystemRandom, heads: &self.heads },
+            webhooks: SendWebhookPorts { sender: &self.sender, clock: &SystemClock },
+            queues: &self.queues,
+            bus: self.bus.as_ref().map(|bus| bus as &dyn EventBus),
+            write: crate::http::webhook_body::webhook_body,
+            replay: None,
+        }
+    }
+
+    /// The ports of `run-replays` on them.
+    #[must_use]
+    pub fn replaying(&self) -> crate::commands::run_replays::RunReplaysPorts<'_> {
+        use crate::adapters::system::SystemTimer;
+        use crate::commands::run_replays::RunReplaysPorts;
+        let batch = replay_batches(&self.events);
+        RunReplaysPorts { replays: &self.events, batch, timer: &SystemTimer, run: self.running(), alone_since: None }
     }
 
     /// Opens the connection to the table before the first message needs it.
     pub async fn warm_up(&self) {
         self.events.warm_up().await;
     }
+}
+
+/// What finding the events of replays takes, on a table.
+#[cfg(feature = "dynamodb")]
+#[must_use]
+pub fn replay_batches(events: &DynamoEvents) -> crate::commands::replay_batch::ReplayBatchPorts<'_> {
+    use crate::adapters::system::SystemClock;
+    use crate::commands::replay_batch::ReplayBatchPorts;
+    ReplayBatchPorts { streams: events, timeline: events, log: events, outcomes: events, definitions: events, clock: &SystemClock }
 }

@@ -12,7 +12,7 @@ use shared::domain::delivery::DeliveryState;
 use shared::domain::queue::WorkQueue;
 use shared::ports::definition_store::Freshness;
 use shared::ports::revision::Revision;
-use shared::testing::builders::projection;
+use shared::testing::builders::{projection, replay};
 
 use super::dead_letters::letter;
 use super::subscriptions::{delivery, keep_delivery};
@@ -33,6 +33,7 @@ fn path(route: &Route) -> String {
         ("{entity_id+}", "1"),
         ("{entity_id}", "1"),
         ("{definition_id}", DEFINITION_ID),
+        ("{replay_id}", REPLAY_ID),
     ];
     values.iter().fold(route.path.to_owned(), |path, (name, value)| path.replace(name, value))
 }
@@ -45,6 +46,8 @@ const DELIVERY_ID: &str = "msg_01a20846fe00801985eb4c6f01000001e8bc163c";
 const PROCESSOR_ID: &str = "85e7bb0f-1227-4575-8917-18de357e3da8";
 /// The name of a projection.
 const DEFINITION_ID: &str = "projection-1";
+/// The name of a replay.
+const REPLAY_ID: &str = "01a20846-fe00-7000-8000-000000000001";
 /// The name of a dead letter.
 const LETTER_ID: &str = "063900360000000000-0000000000000001";
 /// The name of a rejected event.
@@ -66,6 +69,7 @@ fn body(route: &Route) -> Value {
         "test_processor" => json!({"event_id": CLIENT_ID}),
         "define_projection" => json!({"name": "p", "entity_type": "order", "rules": {"a": [{"count": "n"}]}}),
         "try_projection" => json!({"entity_type": "order", "entity_id": "1", "rules": {"a": [{"count": "n"}]}}),
+        "replay_events" => json!({"stream_id": "order:1", "target_service": SUBSCRIPTION_ID}),
         "redrive_dead_letters" => json!({"all": true}),
         "rotate_secret" | "test_subscription" | "resend_delivery" | "rebuild_projection" => Value::Null,
         "collect_frontend_events" => json!({"events": [{"event_type": "a"}]}),
@@ -101,6 +105,7 @@ async fn app() -> TestApp {
         .succeeds();
     let seen = Revision(app.app.definitions.definitions(Freshness::Current).await.unwrap().revision);
     assert!(app.app.projections.save_projection(&projection(&json!({"id": DEFINITION_ID})), seen).await.unwrap());
+    assert!(app.app.replays.save_replay(&replay(REPLAY_ID, &json!({})), Revision::default()).await.unwrap());
     let delivery = delivery(SUBSCRIPTION_ID, 0, DeliveryState::Failed);
     assert_eq!(delivery.id.as_str(), DELIVERY_ID);
     keep_delivery(&app, &delivery).await;

@@ -12,9 +12,12 @@ use shared::http::routes::{Access, ROUTES};
 use shared::domain::delivery::DeliveryState;
 use shared::domain::queue::WorkQueue;
 
+use shared::ports::revision::Revision;
+use shared::testing::builders::replay;
+
 use super::dead_letters::letter;
 use super::subscriptions::{delivery, keep_delivery};
-use super::{BATCH, CLIENT_ID, CREATE, DEAD_LETTERS, KEYS, PROCESSORS, PROJECTIONS, QUERY, STATISTICS, SUBSCRIPTIONS};
+use super::{BATCH, CLIENT_ID, CREATE, DEAD_LETTERS, KEYS, PROCESSORS, PROJECTIONS, QUERY, REPLAY, STATISTICS, SUBSCRIPTIONS};
 
 async fn document() -> Value {
     TestApp::in_memory().anybody().get("/openapi.json").await.ok()
@@ -138,6 +141,8 @@ async fn answers_have_the_members_that_the_document_says() {
     let delivery = delivery("s", 0, DeliveryState::Failed);
     keep_delivery(&app, &delivery).await;
     app.app.dead_letters.park(&letter("1", WorkQueue::Deliver, None)).await.unwrap();
+    let replayed = replay("01a20846-fe00-7000-8000-000000000001", &json!({}));
+    assert!(app.app.replays.save_replay(&replayed, Revision::default()).await.unwrap());
     let rules = json!({"a": [{"set": {"n": "$data.n"}}]});
     let definition = client.post(PROJECTIONS, &json!({"name": "p", "entity_type": "order", "rules": rules})).await;
     let definition_path = format!("{PROJECTIONS}/{}", definition.ok()["definition_id"].as_str().unwrap());
@@ -157,6 +162,10 @@ async fn answers_have_the_members_that_the_document_says() {
         ("/api/v1/keys/{key_id}", "delete", client.delete(&revoke).await),
         (SUBSCRIPTIONS, "post", subscription),
         (SUBSCRIPTIONS, "get", client.get(SUBSCRIPTIONS).await),
+        (REPLAY, "post", client.post(REPLAY, &json!({"stream_id": "order:1", "target_service": "s", "dry_run": true})).await),
+        (REPLAY, "get", client.get(REPLAY).await),
+        (&format!("{REPLAY}/{{replay_id}}"), "get", client.get(&format!("{REPLAY}/{}", replayed.id)).await),
+        (&format!("{REPLAY}/{{replay_id}}"), "delete", client.delete(&format!("{REPLAY}/{}", replayed.id)).await),
         (id, "patch", client.patch(&of_subscription(""), &json!({})).await),
         (&format!("{id}/deliveries"), "get", client.get(&of_subscription("/deliveries")).await),
         (&format!("{id}/recover"), "post", client.post(&of_subscription("/recover"), &json!({"since": 0, "dry_run": true})).await),

@@ -36,6 +36,7 @@ const KEYS: &str = "/api/v1/keys";
 const SUBSCRIPTIONS: &str = "/api/v1/events/subscriptions";
 const PROCESSORS: &str = "/api/v1/events/processors";
 const PROJECTIONS: &str = "/api/v1/events/projections";
+const REPLAY: &str = "/api/v1/events/replay";
 const DEAD_LETTERS: &str = "/api/v1/events/dead-letters";
 
 /// An id as clients make them.

@@ -109,6 +109,7 @@ async fn answer(app: &TestApp, function: &str, sample: &str) -> Option<String> {
             Some(shown(read_events::handle(&ports, request(sample)).await))
         }
         "read-projections" => Some(shown(read_projections::handle(&app.projecting(), request(sample)).await)),
+        "replay-events" => Some(shown(replay_events::handle(&app.replaying(), request(sample)).await)),
         "manage-keys" => {
             let ports = ManageKeysPorts { keys: &*app.keys, clock: &*app.clock, random };
             Some(shown(manage_keys::handle(&ports, request(sample)).await))
@@ -144,7 +145,7 @@ async fn answer(app: &TestApp, function: &str, sample: &str) -> Option<String> {
             Some(format!("{:#}", serde_json::to_value(verdict).unwrap()))
         }
         "count-events" => Some(counted(sample).await),
-        "dispatch-events" | "process-events" | "retry-processors" | "deliver-webhooks" | "store-collected" | "sweep" => {
+        "dispatch-events" | "process-events" | "retry-processors" | "deliver-webhooks" | "store-collected" | "run-replays" | "sweep" => {
             Some(worked(background, function, sample).await)
         }
         _ => None,
@@ -153,7 +154,7 @@ async fn answer(app: &TestApp, function: &str, sample: &str) -> Option<String> {
 
 /// The functions behind the answers, with a bus and outcomes of their own.
 fn background(app: &TestApp) -> Background {
-    Background::new(app.app.clone(), Arc::new(MemoryEvents::default()), app.queues.clone(), Arc::new(MemoryBus::default()))
+    Background::new(app.app.clone(), app.queues.clone(), Arc::new(MemoryBus::default()))
 }
 
 /// What a function that nobody asks answers to Lambda.
@@ -167,6 +168,7 @@ async fn worked(background: Background, function: &str, sample: &str) -> String 
         "retry-processors" => retry_processors::handle(&background.processing(), event(sample)).await,
         "deliver-webhooks" => deliver_webhooks::handle(&background.delivering(), event(sample)).await,
         "store-collected" => store_collected::handle(&background.app.storing(), event(sample)).await,
+        "run-replays" => run_replays::handle(&background.replaying(), event(sample)).await,
         _ => sweep::handle(&background.sweeping(), event(sample)).await,
     };
     format!("{:#}", answer.unwrap())
@@ -253,6 +255,8 @@ fn every_sample_of_a_request_fits_what_api_gateway_sends() {
         "manage-processors",
         "manage-dead-letters",
         "manage-rejected-events",
+        "read-projections",
+        "replay-events",
         "collect-frontend",
         "receive-rudderstack",
         "receive-analytics",

@@ -133,6 +133,32 @@ async fn the_state_of_an_entity_is_read_as_it_is_and_as_it_was_by_rules_of_ones_
     assert_eq!(client.send(Method::DELETE, &format!("/api/v1/events/projections/{id}"), None, &[]).await.status, 200);
 }
 
+/// Scenario 4, and BR-STM-004.
+#[tokio::test]
+async fn a_stream_is_sent_again_to_one_subscriber_who_missed_it() {
+    let client = Deployment::get().client_of(&Deployment::fresh("org")).await;
+    for _ in 0..5 {
+        client.create(&order("order:42")).await;
+    }
+    let receiver = Receiver::start();
+    let subscription =
+        json!({"subscriber_name": "late", "event_types": ["order.*"], "callback_url": receiver.url(), "webhook_secret": SECRET});
+    client.post(SUBSCRIPTIONS, &subscription).await.ok();
+    let mut asked = json!({"stream_id": "order:42", "from_version": 2, "target_service": "late", "dry_run": true});
+    let preview = client.post("/api/v1/events/replay", &asked).await.ok();
+    assert_eq!(json!([preview["events_count"], preview["events"][0]["stream_version"]]), json!([4, 2]));
+    asked["dry_run"] = json!(false);
+    let started = client.post("/api/v1/events/replay", &asked).await.ok();
+    let path = format!("/api/v1/events/replay/{}", started["replay_id"].as_str().unwrap());
+    let ended = client.until(&path, |replay| replay["status"] != "running").await;
+    assert_eq!(json!([ended["status"], ended["replayed"], ended["failed"]]), json!(["completed", 4, 0]));
+    let marked: Vec<Value> =
+        receiver.received().iter().map(receiver::Received::json).filter(|body| body["replay_id"] == started["replay_id"]).collect();
+    let versions: Vec<_> = marked.iter().map(|body| body["data"]["stream_version"].as_u64().unwrap()).collect();
+    assert_eq!(versions, [2, 3, 4, 5]);
+    assert!(receiver.received().iter().all(|request| request.is_signed_with(SECRET)));
+}
+
 /// Scenario 5, and BR-SUB-006.
 #[tokio::test]
 async fn a_subscriber_gets_events_signed_and_in_the_order_of_their_stream() {

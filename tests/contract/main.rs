@@ -17,6 +17,7 @@ mod webhooks;
 mod memory {
     use shared::adapters::memory::{
         MemoryCounters, MemoryDeadLetters, MemoryDeliveries, MemoryEvents, MemoryKeys, MemoryProjections, MemoryRejectedEvents,
+        MemoryReplays,
     };
 
     async fn events() -> Box<MemoryEvents> {
@@ -47,7 +48,11 @@ mod memory {
         Box::default()
     }
 
-    shared::store_contracts!(events, counters, keys, snapshots);
+    async fn replays() -> Box<MemoryReplays> {
+        Box::default()
+    }
+
+    shared::store_contracts!(events, counters, keys, snapshots, replays);
     shared::delivery_contracts!(events, deliveries, dead_letters, rejected_events);
 }
 
@@ -58,6 +63,6 @@ mod dynamodb {
         Store::at_endpoint().await
     }
 
-    shared::store_contracts!(store, store, store, store);
+    shared::store_contracts!(store, store, store, store, store);
     shared::delivery_contracts!(store, store, store, store);
 }

@@ -26,6 +26,7 @@ use shared::ports::definition_store::{DefinitionStore, Freshness};
 use shared::ports::event_reader::EventReader;
 use shared::ports::outcome_log::OutcomeLog;
 use shared::ports::revision::Revision;
+use shared::ports::timeline::Timeline;
 use shared::testing::builders::{details, noon};
 use shared::testing::outcome_log::{concluded, outcome};
 
@@ -286,6 +287,19 @@ fn comparable(statistics: Statistics) -> Statistics {
     statistics
 }
 
+/// All pages of commits in the order of time.
+async fn timeline(events: &impl Timeline, filter: &EventFilter, size: usize, now: Timestamp) -> Vec<EventId> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = events.commits_since(filter, after, size, now).await.unwrap();
+        found.extend(page.commits.iter().map(Commit::id));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return found,
+        }
+    }
+}
+
 /// BR-QRY-002. BR-QRY-003. BR-QRY-005. BR-QRY-006.
 #[test]
 fn queries_totals_pages_and_statistics_are_the_oracles() {
@@ -309,6 +323,10 @@ fn queries_totals_pages_and_statistics_are_the_oracles() {
                 // With a bound on what a request examines, there are more pages, and the same events.
                 let bounded = twins.store.events.clone().examining(3);
                 prop_assert_eq!(pages(&bounded, filter, size, now).await.0, expected, "bounded: {:?}", filter);
+            }
+            for (filter, _, size) in queries.iter().filter(|(filter, _, _)| filter.status.is_none()).step_by(3) {
+                let expected = timeline(&twins.oracle, filter, usize::MAX, now).await;
+                prop_assert_eq!(timeline(&twins.store.events, filter, *size, now).await, expected, "in the order of time: {:?}", filter);
             }
             for event in twins.oracle.commits().iter().flat_map(Commit::to_events).step_by(5) {
                 let expected = twins.oracle.event(event.id, None).await.unwrap();

@@ -8,4 +8,5 @@ mod interrupted;
 mod ordered_delivery;
 mod price;
 mod processors;
+mod replays;
 mod sweeping;

@@ -12,7 +12,8 @@ use local::app::{App, Checking};
 use serde_json::Value;
 use shared::adapters::embedded_queues::{EmbeddedQueues, QueuesLocation};
 use shared::adapters::memory::{
-    MemoryCounters, MemoryDeadLetters, MemoryDeliveries, MemoryEvents, MemoryKeys, MemoryProjections, MemoryRejectedEvents, MemoryWebhooks,
+    MemoryCounters, MemoryDeadLetters, MemoryDeliveries, MemoryEvents, MemoryKeys, MemoryProjections, MemoryRejectedEvents, MemoryReplays,
+    MemoryWebhooks,
 };
 use shared::commands::append::KnownHeads;
 use shared::domain::access::{ApiKey, ApiKeySecret, Scope};
@@ -25,11 +26,14 @@ use shared::ports::definition_store::DefinitionStore;
 use shared::ports::delivery_log::DeliveryLog;
 use shared::ports::event_reader::EventReader;
 use shared::ports::key_store::KeyStore;
+use shared::ports::outcome_log::OutcomeLog;
 use shared::ports::projection_store::{ProjectionDefinitionStore, ProjectionStore};
 use shared::ports::queue::QueueSender;
 use shared::ports::random::Random;
 use shared::ports::rejected_events::RejectedEvents;
+use shared::ports::replay_store::ReplayStore;
 use shared::ports::stream_reader::StreamReader;
+use shared::ports::timeline::Timeline;
 use shared::ports::token_verifier::TokenVerifier;
 use shared::ports::webhook_sender::WebhookSender;
 use shared::queries::check_access::KeyCache;
@@ -96,6 +100,9 @@ struct Kept {
     streams: Arc<dyn StreamReader>,
     projections: Arc<dyn ProjectionDefinitionStore>,
     snapshots: Arc<dyn ProjectionStore>,
+    timeline: Arc<dyn Timeline>,
+    outcomes: Arc<dyn OutcomeLog>,
+    replays: Arc<dyn ReplayStore>,
     deliveries: Arc<dyn DeliveryLog>,
     dead_letters: Arc<dyn DeadLetters>,
     rejected: Arc<dyn RejectedEvents>,
@@ -114,6 +121,9 @@ impl Kept {
             streams: events.clone(),
             projections: events.clone(),
             snapshots: events.clone(),
+            timeline: events.clone(),
+            outcomes: events.clone(),
+            replays: events.clone(),
             deliveries: events.clone(),
             dead_letters: events.clone(),
             rejected: events.clone(),
@@ -137,6 +147,9 @@ impl TestApp {
             streams: events.clone(),
             projections: events.clone(),
             snapshots: Arc::new(MemoryProjections::default()),
+            timeline: events.clone(),
+            outcomes: events.clone(),
+            replays: Arc::new(MemoryReplays::default()),
             definitions: events,
             deliveries: Arc::new(MemoryDeliveries::default()),
             dead_letters: Arc::new(MemoryDeadLetters::default()),
@@ -184,6 +197,9 @@ impl TestApp {
             streams: kept.streams,
             projections: kept.projections,
             snapshots: kept.snapshots,
+            timeline: kept.timeline,
+            outcomes: kept.outcomes,
+            replays: kept.replays,
             deliveries: kept.deliveries,
             dead_letters: kept.dead_letters,
             rejected: kept.rejected,

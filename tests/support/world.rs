@@ -43,7 +43,7 @@ impl World {
         let receivers = Arc::new(Receivers::new(clock.clone()));
         let app = TestApp::on_with(&store, clock, Arc::new(queues.clone()), receivers.clone());
         let bus = Arc::new(MemoryBus::default());
-        let background = Background::new(app.app.clone(), Arc::new(store.events.clone()), queues, bus.clone());
+        let background = Background::new(app.app.clone(), queues, bus.clone());
         Self { store, app, background, receivers, bus, dispatched: Mutex::default() }
     }
 

@@ -111,7 +111,8 @@ struct Main {
 
 impl Needs {
     pub(crate) fn read() -> Self {
-        let dynamodb = Adapter { code: Code::read(&["shared/src/adapters/dynamodb"]), leads_on: &["self", "store", "scan", "walk"] };
+        let dynamodb =
+            Adapter { code: Code::read(&["shared/src/adapters/dynamodb"]), leads_on: &["self", "store", "scan", "walk", "days", "merge"] };
         let sqs = Adapter { code: Code::read(&["shared/src/adapters/sqs.rs", "shared/src/adapters/sqs/send.rs"]), leads_on: &["self"] };
         let eventbridge = Adapter { code: Code::read(&["shared/src/adapters/eventbridge.rs"]), leads_on: &["self"] };
         Self {
@@ -125,7 +126,7 @@ impl Needs {
     fn main_of(function: &str) -> Main {
         let code = Code::read(&[&format!("functions/{function}/src/main.rs")]);
         let names: BTreeSet<_> = code.functions.iter().flat_map(|function| function.body.names.clone()).collect();
-        let all = ["Process", "Retry", "Deliver", "Collect"];
+        let all = ["Process", "Retry", "Deliver", "Collect", "Replay"];
         let queues: Vec<&str> = if names.contains(&vec!["WorkQueue".to_owned(), "ALL".to_owned()]) {
             all.to_vec()
         } else {
@@ -241,7 +242,7 @@ impl Needs {
                 && text.chars().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_')
         };
         let texts: BTreeSet<String> = bodies.iter().flat_map(|body| &body.texts).filter(is_variable).cloned().collect();
-        let urls: BTreeMap<String, String> = ["Process", "Retry", "Deliver", "Collect"]
+        let urls: BTreeMap<String, String> = ["Process", "Retry", "Deliver", "Collect", "Replay"]
             .into_iter()
             .flat_map(|queue| {
                 let upper = queue.to_uppercase();

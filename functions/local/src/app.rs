@@ -13,8 +13,10 @@ use shared::commands::manage_keys::ManageKeysPorts;
 use shared::commands::manage_processors::ManageProcessorsPorts;
 use shared::commands::manage_projections::ManageProjectionsPorts;
 use shared::commands::manage_rejected_events::ManageRejectedEventsPorts;
+use shared::commands::manage_replays::ManageReplaysPorts;
 use shared::commands::manage_subscriptions::ManageSubscriptionsPorts;
 use shared::commands::record_events::RecordEventsPorts;
+use shared::commands::replay_batch::ReplayBatchPorts;
 use shared::commands::resend_deliveries::ResendDeliveriesPorts;
 use shared::commands::send_webhook::SendWebhookPorts;
 use shared::commands::test_subscription::TestSubscriptionPorts;
@@ -37,11 +39,14 @@ use shared::ports::definition_store::DefinitionStore;
 use shared::ports::delivery_log::DeliveryLog;
 use shared::ports::event_reader::EventReader;
 use shared::ports::key_store::KeyStore;
+use shared::ports::outcome_log::OutcomeLog;
 use shared::ports::projection_store::{ProjectionDefinitionStore, ProjectionStore};
 use shared::ports::queue::QueueSender;
 use shared::ports::random::Random;
 use shared::ports::rejected_events::RejectedEvents;
+use shared::ports::replay_store::ReplayStore;
 use shared::ports::stream_reader::StreamReader;
+use shared::ports::timeline::Timeline;
 use shared::ports::timer::Timer;
 use shared::ports::token_verifier::TokenVerifier;
 use shared::ports::webhook_sender::WebhookSender;
@@ -63,6 +68,12 @@ pub struct App {
     pub streams: Arc<dyn StreamReader>,
     /// Where processors and subscriptions are kept, and where all that is defined is read.
     pub definitions: Arc<dyn DefinitionStore>,
+    /// Where commits are read in the order of time.
+    pub timeline: Arc<dyn Timeline>,
+    /// Where outcomes are kept.
+    pub outcomes: Arc<dyn OutcomeLog>,
+    /// Where replays are kept.
+    pub replays: Arc<dyn ReplayStore>,
     /// Where projections are kept that are defined.
     pub projections: Arc<dyn ProjectionDefinitionStore>,
     /// Where snapshots are kept.
@@ -129,7 +140,8 @@ impl App {
                     | Endpoint::ManageDeadLetters(_)
                     | Endpoint::ManageKeys(_)
                     | Endpoint::ManageRejectedEvents(_)
-                    | Endpoint::ReadProjections(_) => read_events::handle(&self.reads(), request).await,
+                    | Endpoint::ReadProjections(_)
+                    | Endpoint::ReplayEvents(_) => read_events::handle(&self.reads(), request).await,
                 };
             }
             Err(problem) => return respond(Addressee::of(&request), Err(problem)),
@@ -173,6 +185,7 @@ impl App {
                 self.limited(request, async |request| receive_cloudevents::handle(&ports, request).await).await
             }
             Endpoint::ReadProjections(_) => read_projections::handle(&self.projecting(), request).await,
+            Endpoint::ReplayEvents(_) => replay_events::handle(&self.replaying(), request).await,
             Endpoint::ManageRejectedEvents(_) => {
                 let ports = ManageRejectedEventsPorts { collect: self.collecting(), read: read_event };
                 manage_rejected_events::handle(&ports, request).await
@@ -220,6 +233,26 @@ impl App {
             read: ReadProjectionPorts { streams: &*self.streams, snapshots: &*self.snapshots, definitions, most_events: MOST_EVENTS },
             manage: ManageProjectionsPorts { definitions, projections: &*self.projections, clock: &*self.clock, random: &*self.random },
         }
+    }
+
+    /// What finding the events of replays takes.
+    #[must_use]
+    pub fn replay_batches(&self) -> ReplayBatchPorts<'_> {
+        ReplayBatchPorts {
+            streams: &*self.streams,
+            timeline: &*self.timeline,
+            log: &*self.log,
+            outcomes: &*self.outcomes,
+            definitions: &*self.definitions,
+            clock: &*self.clock,
+        }
+    }
+
+    /// What `replay-events` needs.
+    #[must_use]
+    pub fn replaying(&self) -> ManageReplaysPorts<'_> {
+        let batch = self.replay_batches();
+        ManageReplaysPorts { replays: &*self.replays, batch, events: &*self.events, queues: &*self.queues, random: &*self.random }
     }
 
     /// What `manage-subscriptions` needs.

@@ -17,13 +17,13 @@ use shared::commands::deliver_webhooks::DeliverWebhooksPorts;
 use shared::commands::dispatch_events::{DispatchEventsPorts, DispatchedStreams};
 use shared::commands::process_events::{ProcessEventsPorts, ProcessedStreams};
 use shared::commands::run_processor::RunProcessorPorts;
+use shared::commands::run_replays::RunReplaysPorts;
 use shared::commands::send_webhook::SendWebhookPorts;
 use shared::commands::sweep::{SweepError, SweepPorts, SweepReach, Swept, sweep};
 use shared::domain::queue::{Queue, Received, WorkQueue};
 use shared::domain::timestamp::Timestamp;
 use shared::http::webhook_body::webhook_body;
 use shared::ports::event_bus::EventBus;
-use shared::ports::outcome_log::OutcomeLog;
 use shared::ports::queue::{QueueError, QueueReceiver};
 use shared::queries::measure_service::MeasureServicePorts;
 use shared::telemetry::Chain;
@@ -51,8 +51,6 @@ pub enum BackgroundError {
 pub struct Background {
     /// Whose events are worked on.
     pub app: Arc<App>,
-    /// Where outcomes are kept.
-    pub outcomes: Arc<dyn OutcomeLog>,
     /// The queues between the functions. They are sent to by way of the app.
     pub queues: EmbeddedQueues,
     /// The bus.
@@ -71,9 +69,9 @@ impl Background {
 
     /// The functions on the ports of an app.
     #[must_use]
-    pub fn new(app: Arc<App>, outcomes: Arc<dyn OutcomeLog>, queues: EmbeddedQueues, bus: Arc<dyn EventBus>) -> Self {
+    pub fn new(app: Arc<App>, queues: EmbeddedQueues, bus: Arc<dyn EventBus>) -> Self {
         let (dispatched, processed) = (DispatchedStreams::default(), ProcessedStreams::default());
-        Self { app, outcomes, queues, bus, dispatched, processed, alone_since: None }
+        Self { app, queues, bus, dispatched, processed, alone_since: None }
     }
 
     fn webhooks(&self) -> SendWebhookPorts<'_> {
@@ -93,21 +91,38 @@ impl Background {
         }
     }
 
+    fn running(&self) -> RunProcessorPorts<'_> {
+        RunProcessorPorts {
+            append: AppendPorts { log: &*self.app.log, random: &*self.app.random, heads: &self.app.heads },
+            webhooks: self.webhooks(),
+            queues: &*self.app.queues,
+            bus: Some(&*self.bus),
+            write: webhook_body,
+            replay: None,
+        }
+    }
+
+    /// The ports of `run-replays`.
+    #[must_use]
+    pub fn replaying(&self) -> RunReplaysPorts<'_> {
+        RunReplaysPorts {
+            replays: &*self.app.replays,
+            batch: self.app.replay_batches(),
+            timer: &*self.app.timer,
+            run: self.running(),
+            alone_since: self.alone_since,
+        }
+    }
+
     /// The ports of `process-events` and `retry-processors`.
     #[must_use]
     pub fn processing(&self) -> ProcessEventsPorts<'_> {
         ProcessEventsPorts {
             log: &*self.app.log,
-            outcomes: &*self.outcomes,
+            outcomes: &*self.app.outcomes,
             definitions: &*self.app.definitions,
             dead_letters: &*self.app.dead_letters,
-            run: RunProcessorPorts {
-                append: AppendPorts { log: &*self.app.log, random: &*self.app.random, heads: &self.app.heads },
-                webhooks: self.webhooks(),
-                queues: &*self.app.queues,
-                bus: Some(&*self.bus),
-                write: webhook_body,
-            },
+            run: self.running(),
             random: &*self.app.random,
             processed: &self.processed,
         }
@@ -118,7 +133,7 @@ impl Background {
     pub fn delivering(&self) -> DeliverWebhooksPorts<'_> {
         DeliverWebhooksPorts {
             log: &*self.app.log,
-            outcomes: &*self.outcomes,
+            outcomes: &*self.app.outcomes,
             definitions: &*self.app.definitions,
             deliveries: &*self.app.deliveries,
             dead_letters: &*self.app.dead_letters,
@@ -139,6 +154,7 @@ impl Background {
             definitions: &*self.app.definitions,
             deliveries: &*self.app.deliveries,
             dead_letters: &*self.app.dead_letters,
+            replays: &*self.app.replays,
             queues: &self.queues,
             dead_queues: &self.queues,
             clock: &*self.app.clock,
@@ -174,6 +190,7 @@ impl Background {
             WorkQueue::Process => process_events::handle(&self.processing(), lambda_event(records)?).await,
             WorkQueue::Retry => retry_processors::handle(&self.processing(), lambda_event(records)?).await,
             WorkQueue::Deliver => deliver_webhooks::handle(&self.delivering(), lambda_event(records)?).await,
+            WorkQueue::Replay => run_replays::handle(&self.replaying(), lambda_event(records)?).await,
             WorkQueue::Collect => store_collected::handle(&self.app.storing(), lambda_event(records)?).await,
         };
         let answer = answer.map_err(BackgroundError::Function)?;
@@ -233,6 +250,7 @@ const fn crew(queue: WorkQueue) -> (usize, usize) {
         WorkQueue::Process => (16, 1),
         WorkQueue::Retry | WorkQueue::Collect => (4, 10),
         WorkQueue::Deliver => (32, 1),
+        WorkQueue::Replay => (4, 1),
     }
 }
 

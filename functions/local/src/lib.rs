@@ -130,6 +130,9 @@ async fn serve(options: &Options) -> Result<(), RunError> {
         keys: Arc::new(events.clone()),
         definitions: Arc::new(events.clone()),
         streams: Arc::new(events.clone()),
+        timeline: Arc::new(events.clone()),
+        outcomes: Arc::new(events.clone()),
+        replays: Arc::new(events.clone()),
         projections: Arc::new(events.clone()),
         snapshots: Arc::new(events.clone()),
         deliveries: Arc::new(events.clone()),
@@ -152,7 +155,7 @@ async fn serve(options: &Options) -> Result<(), RunError> {
         rudderstack: wiring::rudderstack_secret()?,
         limits: NonZeroU32::new(options.collect_rate).map(RateLimits::per_second),
     });
-    let mut background = Background::new(app.clone(), Arc::new(events.clone()), queues, Arc::new(MemoryBus::default()));
+    let mut background = Background::new(app.clone(), queues, Arc::new(MemoryBus::default()));
     // The file of the queues is this process's alone, and so is what they ask for.
     background.alone_since = Some(app.clock.now());
 

@@ -13,7 +13,9 @@ async fn main() -> Result<(), Error> {
     let function = Function::start("manage-dead-letters")?;
     let (events, queues) = (
         wiring::dynamo_events()?,
-        wiring::queues(&[WorkQueue::Process, WorkQueue::Retry, WorkQueue::Deliver, WorkQueue::Collect].map(Queue::Work))?,
+        wiring::queues(
+            &[WorkQueue::Process, WorkQueue::Retry, WorkQueue::Deliver, WorkQueue::Collect, WorkQueue::Replay].map(Queue::Work),
+        )?,
     );
     let ports =
         &ManageDeadLettersPorts { dead_letters: &events, deliveries: &events, queues: &queues, clock: &SystemClock, random: &SystemRandom };

@@ -19,6 +19,7 @@ async fn main() -> Result<(), Error> {
         definitions: &events,
         deliveries: &events,
         dead_letters: &events,
+        replays: &events,
         queues: &queues,
         dead_queues: &queues,
         clock: &SystemClock,

@@ -30,6 +30,7 @@ use crate::ports::random::Random;
 use crate::ports::store_error::StoreError;
 
 /// What an append needs.
+#[derive(Clone, Copy)]
 pub struct AppendPorts<'a> {
     /// Where commits and claims are kept.
     pub log: &'a dyn CommitLog,

@@ -267,7 +267,7 @@ async fn deliver_event(
     }
     let (outcome, _) = ports.outcomes.outcome(event.commit).await?;
     let observed = observed(definitions, subscription, event, work.event.index, outcome.as_ref());
-    let body = (ports.write)(&observed);
+    let body = (ports.write)(&observed, None);
     let Some(sent) = send_to_subscription(ports.webhooks, subscription, work.delivery_id.as_str(), body).await else { return Ok(()) };
     match conclude(ports, subscription, work, &observed.event, &sent, Conclusion::ByVerdict).await? {
         Next::Over => Ok(()),
@@ -660,7 +660,7 @@ async fn send_in_lane(
                 resend: open.is_none() && standing.is_some(),
             };
             let observed = observed(definitions, subscription, event, index, outcome.as_ref());
-            let body = (ports.write)(&observed);
+            let body = (ports.write)(&observed, None);
             let Some(sent) = send_to_subscription(ports.webhooks, subscription, id.as_str(), body).await else { return Ok(None) };
             match conclude(ports, subscription, &work, &observed.event, &sent, Conclusion::ByVerdict).await? {
                 Next::Over => lane.sent = version,

@@ -97,9 +97,12 @@ async fn hand_on(ports: &DispatchEventsPorts<'_>, noticed: &[NoticedHappening]) 
         .iter()
         .filter_map(|noticed| match &noticed.happening {
             Happening::Committed(commit) => Some(&**commit),
-            Happening::Concluded { .. } | Happening::Subscribed(_) | Happening::SubscriptionChanged { .. } | Happening::Projected(_) => {
-                None
-            }
+            Happening::Concluded { .. }
+            | Happening::Subscribed(_)
+            | Happening::SubscriptionChanged { .. }
+            | Happening::Projected(_)
+            | Happening::ReplayStarted(_)
+            | Happening::ReplayEnded(_) => None,
         })
         .collect();
     if !commits.is_empty() {
@@ -274,6 +277,8 @@ async fn domain_events(ports: &DispatchEventsPorts<'_>, happening: &Happening) -
             Ok(results(&events, before.as_ref(), after))
         }
         Happening::Projected(saved) => Ok(vec![DomainEvent::projection_created(saved)]),
+        Happening::ReplayStarted(replay) => Ok(vec![DomainEvent::replay_started(replay)]),
+        Happening::ReplayEnded(replay) => Ok(DomainEvent::replay_ended(replay).into_iter().collect()),
         Happening::Subscribed(subscription) => Ok(vec![DomainEvent::subscription_created(subscription)]),
         Happening::SubscriptionChanged { before, after } => {
             let disabled = after.disabled_because.filter(|_| before.disabled_because.is_none());

@@ -164,7 +164,7 @@ async fn send(ports: &ManageDeadLettersPorts<'_>, letters: &[DeadLetter]) -> Man
 fn deliver_work(letter: &DeadLetter) -> Option<DeliverWork> {
     match letter.queue {
         WorkQueue::Deliver => serde_json::from_str(&letter.body).ok(),
-        WorkQueue::Process | WorkQueue::Retry | WorkQueue::Collect => None,
+        WorkQueue::Process | WorkQueue::Retry | WorkQueue::Collect | WorkQueue::Replay => None,
     }
 }
 
@@ -187,7 +187,7 @@ fn messages_of(letter: &DeadLetter, again: &str, now: Timestamp) -> Vec<Outgoing
             vec![Outgoing::ordered(MessageOrder { group, deduplication: again.to_owned() }, letter.body.clone())]
         }
         // What was given up says that its next attempt is the first; what its function never took says which one it is.
-        WorkQueue::Retry => vec![as_it_is()],
+        WorkQueue::Retry | WorkQueue::Replay => vec![as_it_is()],
         WorkQueue::Deliver => match deliver_work(letter) {
             Some(DeliverWork::Events { subscription_id, deliveries }) => {
                 let first = |work: DeliveryWork| DeliveryWork { attempt: 1, since: now, resend: true, ..work };

@@ -10,6 +10,7 @@ use crate::domain::definitions::Definitions;
 use crate::domain::delivery::{DeliveryId, Verdict};
 use crate::domain::domain_event::SOURCE;
 use crate::domain::event::{Event, EventDraft};
+use crate::domain::identifiers::ReplayId;
 use crate::domain::outcome::{EventOutcome, ProcessingResult, ResultStatus};
 use crate::domain::processor::{Action, InternalAction, Processor, PublishTarget, WebhookAction};
 use crate::domain::query::ObservedEvent;
@@ -21,6 +22,7 @@ use crate::ports::webhook_sender::WebhookRequest;
 use crate::telemetry::{self, Chain};
 
 /// What running processors needs.
+#[derive(Clone, Copy)]
 pub struct RunProcessorPorts<'a> {
     /// Records derived events.
     pub append: AppendPorts<'a>,
@@ -32,6 +34,8 @@ pub struct RunProcessorPorts<'a> {
     pub bus: Option<&'a dyn EventBus>,
     /// Writes events as others get them.
     pub write: WriteEvent,
+    /// The replay that the event is of, if it is not new.
+    pub replay: Option<&'a ReplayId>,
 }
 
 /// How a run ended, and how long to wait at least before another.
@@ -110,12 +114,13 @@ async fn act(ports: &RunProcessorPorts<'_>, definitions: &Definitions, processor
 
 /// The event as others get it while it is being processed.
 fn written(ports: &RunProcessorPorts<'_>, event: &Event) -> String {
-    (ports.write)(&ObservedEvent { event: event.clone(), outcome: EventOutcome::PENDING })
+    (ports.write)(&ObservedEvent { event: event.clone(), outcome: EventOutcome::PENDING }, ports.replay)
 }
 
 async fn send(ports: &RunProcessorPorts<'_>, processor: &Processor, webhook: &WebhookAction, event: &Event) -> End {
     let body = written(ports, event);
-    let id = DeliveryId::of(processor.id.as_str(), event.place);
+    let receiver = ports.replay.map_or_else(|| processor.id.to_string(), |replay| format!("{replay}/{}", processor.id));
+    let id = DeliveryId::of(&receiver, event.place);
     let mut headers = headers_signed_with(webhook.secret.as_ref(), id.as_str(), ports.webhooks.clock.now(), &body);
     headers.extend(webhook.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
     let request = WebhookRequest { url: webhook.url.clone(), headers, body, timeout: Processor::TIMEOUT };

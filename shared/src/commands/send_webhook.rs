@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::delivery::DeliveryAttempt;
+use crate::domain::identifiers::ReplayId;
 use crate::domain::query::ObservedEvent;
 use crate::domain::signature::{WebhookSecret, signature_headers};
 use crate::domain::subscription::Subscription;
@@ -13,7 +14,8 @@ use crate::telemetry::Chain;
 
 /// Writes the body of a webhook: the event as `GET` answers it, in the form of Standard Webhooks. The wire's form is known
 /// further out, in `http`.
-pub type WriteEvent = fn(&ObservedEvent) -> String;
+/// An event of a replay is marked with its id.
+pub type WriteEvent = fn(&ObservedEvent, Option<&ReplayId>) -> String;
 
 /// How long a subscription's receiver may take to answer.
 pub const TIMEOUT: Duration = Duration::from_secs(15);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::dispatch_events::{delivery_messages, event_ref, process_messages, stream_message, to_json};
+use super::run_replays::replay_message;
 use crate::domain::dead_letter::{DeadLetter, DeadLetterId};
 use crate::domain::definitions::Definitions;
 use crate::domain::delivery::Delivery;
@@ -25,6 +26,7 @@ use crate::ports::definition_store::{DefinitionStore, Freshness};
 use crate::ports::delivery_log::DeliveryLog;
 use crate::ports::event_reader::EventReader;
 use crate::ports::queue::{QueueError, QueueReceiver, QueueSender};
+use crate::ports::replay_store::ReplayStore;
 use crate::ports::store_error::StoreError;
 
 /// What sweeping needs.
@@ -37,6 +39,8 @@ pub struct SweepPorts<'a> {
     pub deliveries: &'a dyn DeliveryLog,
     /// Where dead letters are kept.
     pub dead_letters: &'a dyn DeadLetters,
+    /// Where replays are kept.
+    pub replays: &'a dyn ReplayStore,
     /// Takes the work.
     pub queues: &'a dyn QueueSender,
     /// Holds the dead letters of the queues.
@@ -74,6 +78,8 @@ pub struct Swept {
     pub repeated: usize,
     /// Messages that were parked.
     pub parked: usize,
+    /// Replays that nobody went on with.
+    pub replays: usize,
 }
 
 /// A sweep did not get through. The next one goes on.
@@ -92,6 +98,8 @@ const DUE_A_ROUND: usize = 100;
 const MOST_ROUNDS: usize = 100;
 /// How many dead letters of each queue are parked.
 const MOST_PARKED: usize = 1000;
+/// How long a replay is given to go on.
+const REPLAY_AGAIN_AFTER: Duration = Duration::from_mins(5);
 /// How much later than planned an attempt has to be before it is asked for again.
 const LOST_AFTER: Duration = Duration::from_mins(2);
 
@@ -102,7 +110,7 @@ const LOST_AFTER: Duration = Duration::from_mins(2);
 pub async fn sweep(ports: &SweepPorts<'_>, reach: SweepReach) -> Result<Swept, SweepError> {
     let definitions = ports.definitions.definitions(Freshness::Current).await?;
     let (due, parked) = (due_deliveries(ports).await?, dead_letters(ports, &definitions).await?);
-    let mut swept = Swept { due, parked, ..Swept::default() };
+    let mut swept = Swept { due, parked, replays: stalled_replays(ports).await?, ..Swept::default() };
     if definitions.may_process(None) {
         swept.dispatched = pending(ports, reach).await?;
         swept.repeated = stuck(ports, &definitions, reach).await?;
@@ -142,6 +150,19 @@ async fn due_deliveries(ports: &SweepPorts<'_>) -> Result<usize, SweepError> {
             ports.deliveries.save_delivery(&delivery, revision).await?;
             count += 1;
         }
+    }
+    Ok(count)
+}
+
+/// Goes on with replays that nobody goes on with: their message was lost.
+async fn stalled_replays(ports: &SweepPorts<'_>) -> Result<usize, SweepError> {
+    let now = ports.clock.now();
+    let stalled = ports.replays.due_replays(now, DUE_A_ROUND).await?;
+    let count = stalled.len();
+    for (mut replay, revision) in stalled {
+        ports.queues.send(&Queue::Work(WorkQueue::Replay), &[replay_message(&replay)]).await?;
+        replay.due_at = Some(now.plus(REPLAY_AGAIN_AFTER));
+        ports.replays.save_replay(&replay, revision).await?;
     }
     Ok(count)
 }
@@ -274,8 +295,8 @@ impl About {
             Self::default()
         };
         match queue {
-            // It is about all processors of an event.
-            WorkQueue::Process => Self::default(),
+            // It is about all processors of an event, or a replay, whose owner the table knows.
+            WorkQueue::Process | WorkQueue::Replay => Self::default(),
             WorkQueue::Retry => serde_json::from_str::<RetryWork>(body).map_or_else(unreadable, |work| Self {
                 organization: definitions.processor(&work.processor_id).and_then(|processor| processor.organization.clone()),
                 processor: Some(work.processor_id),

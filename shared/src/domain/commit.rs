@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Event, EventDetails, EventDraft};
 use super::event_id::{EventId, Location};
+use super::replay::CommitPlace;
 use super::stream_id::{StreamId, StreamKey};
 use super::timestamp::Timestamp;
 use super::version::Version;
@@ -91,6 +92,12 @@ impl Commit {
     #[must_use]
     pub fn last_occurred_at(&self) -> Timestamp {
         self.events.iter().map(|event| event.occurred_at).max().unwrap_or(self.recorded_at)
+    }
+
+    /// Where the commit stands in the order of time.
+    #[must_use]
+    pub fn place_in_time(&self) -> CommitPlace {
+        CommitPlace { last_occurred_at: self.last_occurred_at(), commit: self.id() }
     }
 
     /// About how many bytes the events take in memory and in an answer.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::event::Event;
 use super::outcome::{EventOutcome, ProcessingResult};
 use super::projection::SavedProjection;
+use super::replay::{Replay, ReplayState, Selection};
 use super::subscription::{DisabledBecause, Subscription};
 use super::timestamp::Timestamp;
 
@@ -57,6 +58,10 @@ pub enum DomainEventKind {
     SubscriptionDisabled,
     /// A projection was saved for the first time.
     ProjectionCreated,
+    /// A replay was started.
+    ReplayStarted,
+    /// A replay ended.
+    ReplayCompleted,
 }
 
 impl DomainEventKind {
@@ -69,6 +74,8 @@ impl DomainEventKind {
         Self::SubscriptionFailing,
         Self::SubscriptionDisabled,
         Self::ProjectionCreated,
+        Self::ReplayStarted,
+        Self::ReplayCompleted,
     ];
 
     /// The type on the bus.
@@ -82,6 +89,8 @@ impl DomainEventKind {
             Self::SubscriptionFailing => "event.subscription.failing",
             Self::SubscriptionDisabled => "event.subscription.disabled",
             Self::ProjectionCreated => "event.projection.created",
+            Self::ReplayStarted => "event.replay.started",
+            Self::ReplayCompleted => "event.replay.completed",
         }
     }
 }
@@ -232,6 +241,44 @@ impl DomainEvent {
             }),
         )
     }
+
+    /// A replay was started.
+    #[must_use]
+    pub fn replay_started(replay: &Replay) -> Self {
+        let data = replay_data(replay, replay.started_at);
+        Self::new(DomainEventKind::ReplayStarted, replay.id.as_str(), replay.started_at, data)
+    }
+
+    /// A replay ended, whichever way. None while it goes on.
+    #[must_use]
+    pub fn replay_ended(replay: &Replay) -> Option<Self> {
+        let completed_at = replay.completed_at?;
+        let mut data = replay_data(replay, completed_at);
+        data["replayed"] = replay.tally.replayed.into();
+        data["skipped"] = replay.tally.skipped.into();
+        data["failed"] = replay.tally.failed.into();
+        data["status"] = replay.state.as_str().into();
+        data["duration_ms"] = (completed_at.millis() - replay.started_at.millis()).max(0).into();
+        data["success"] = (replay.state == ReplayState::Completed && replay.tally.failed == 0).into();
+        Some(Self::new(DomainEventKind::ReplayCompleted, replay.id.as_str(), completed_at, data))
+    }
+}
+
+/// What both domain events of a replay say.
+fn replay_data(replay: &Replay, timestamp: Timestamp) -> Value {
+    let stream = match &replay.selection {
+        Selection::Stream { stream, .. } => Some(&stream.stream),
+        Selection::Events(_) | Selection::Time(_) => None,
+    };
+    json!({
+        "replay_id": replay.id,
+        "events_count": replay.events_count,
+        "stream_id": stream,
+        "target_service": replay.target_name,
+        "organization_id": replay.organization,
+        "dry_run": false,
+        "timestamp": timestamp,
+    })
 }
 
 /// What domain events say of an event that was processed.

@@ -5,6 +5,7 @@ use super::commit::Commit;
 use super::counters::SequenceNumber;
 use super::outcome::Outcome;
 use super::projection::SavedProjection;
+use super::replay::Replay;
 use super::subscription::Subscription;
 
 /// A change that processors, subscribers or the bus are told of.
@@ -32,6 +33,10 @@ pub enum Happening {
     },
     /// A projection was saved for the first time.
     Projected(Box<SavedProjection>),
+    /// A replay was started.
+    ReplayStarted(Box<Replay>),
+    /// A replay ended.
+    ReplayEnded(Box<Replay>),
 }
 
 /// A happening, and its place among the changes.

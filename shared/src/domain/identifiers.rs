@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::timestamp::Timestamp;
+
 /// Why a text is not an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentifierError {
@@ -157,6 +159,28 @@ identifier!(
     ProjectionDefinitionId,
     64
 );
+
+identifier!(
+    /// The id of a replay. Ids sort by time.
+    ReplayId,
+    64
+);
+identifier!(
+    /// What somebody calls the receiver of a replay that is put on a bus.
+    ReplayTargetName,
+    64
+);
+
+impl ReplayId {
+    /// A new id (RFC 9562, version 7).
+    #[must_use]
+    pub fn new(at: Timestamp, bits: [u8; 32]) -> Self {
+        let mut bytes = [0; 10];
+        bytes.copy_from_slice(&bits[..10]);
+        let millis = u64::try_from(at.millis()).unwrap_or_default();
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid().hyphenated().to_string())
+    }
+}
 
 impl ProjectionDefinitionId {
     /// A new id from random bits.

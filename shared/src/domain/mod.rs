@@ -24,6 +24,7 @@ pub mod projection;
 pub mod query;
 pub mod queue;
 pub mod rejected_event;
+pub mod replay;
 pub mod retry_policy;
 pub mod selector;
 pub mod signature;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -17,7 +18,8 @@ use super::status::EventStatus;
 use super::timestamp::Timestamp;
 
 /// Which events a query is about. Every condition that is given must hold.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct EventFilter {
     /// The type, exactly.
     pub event_type: Option<EventType>,
@@ -48,7 +50,8 @@ pub struct EventFilter {
 }
 
 /// Whether a user's events include those of its visits from before it was known (BR-FE-005).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Anonymous {
     /// They do not.
     #[default]
@@ -145,7 +148,8 @@ impl EventFilter {
 
 /// What an event's `data` must hold: each member must be there, nested objects in part, everything
 /// else equal. A member that is not there by its name is looked for as a dotted path.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct DataFilter(Map<String, Value>);
 
 impl DataFilter {

@@ -25,11 +25,13 @@ pub enum WorkQueue {
     Deliver,
     /// Collected events that the store did not take at once, in the order of their stream: FIFO.
     Collect,
+    /// Replays to go on with.
+    Replay,
 }
 
 impl WorkQueue {
     /// Every queue.
-    pub const ALL: &'static [Self] = &[Self::Process, Self::Retry, Self::Deliver, Self::Collect];
+    pub const ALL: &'static [Self] = &[Self::Process, Self::Retry, Self::Deliver, Self::Collect, Self::Replay];
 
     /// The name in configuration, documents and answers.
     #[must_use]
@@ -39,6 +41,7 @@ impl WorkQueue {
             Self::Retry => "retry",
             Self::Deliver => "deliver",
             Self::Collect => "collect",
+            Self::Replay => "replay",
         }
     }
 
@@ -47,7 +50,7 @@ impl WorkQueue {
     pub const fn is_fifo(self) -> bool {
         match self {
             Self::Process | Self::Collect => true,
-            Self::Retry | Self::Deliver => false,
+            Self::Retry | Self::Deliver | Self::Replay => false,
         }
     }
 
@@ -55,7 +58,7 @@ impl WorkQueue {
     #[must_use]
     pub const fn most_receives(self) -> u32 {
         match self {
-            Self::Process | Self::Retry | Self::Deliver => 5,
+            Self::Process | Self::Retry | Self::Deliver | Self::Replay => 5,
             // An outage of the store is no fault of theirs: they wait for hours, as long as nobody parks them.
             Self::Collect => 1_000,
         }

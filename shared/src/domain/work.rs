@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::delivery::DeliveryId;
 use super::event::EventDetails;
 use super::event_id::EventId;
-use super::identifiers::{OrganizationId, ProcessorId, SubscriptionId};
+use super::identifiers::{OrganizationId, ProcessorId, ReplayId, SubscriptionId};
 use super::message::Message;
 use super::rejected_event::RejectedEvent;
 use super::stream_id::{StreamId, StreamKey};
@@ -123,6 +123,15 @@ pub struct DeliveryWork {
     /// Whether a person asked for it: then it is sent whatever its log says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resend: bool,
+}
+
+/// In the queue `replay`: go on with a replay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayWork {
+    /// The replay.
+    pub replay_id: ReplayId,
+    /// Which message this is: only the one that the replay waits for does anything.
+    pub ticket: u64,
 }
 
 /// In the queue `collect`: store what a collector took in while the store did not answer.

@@ -7,6 +7,7 @@ pub mod health;
 pub mod keys;
 pub mod processors;
 pub mod projections;
+pub mod replays;
 pub mod statistics;
 pub mod subscriptions;
 

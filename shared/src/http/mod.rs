@@ -20,6 +20,7 @@ pub mod processor_request;
 pub mod projection_request;
 pub mod query_request;
 pub mod rejected_request;
+pub mod replay_request;
 pub mod request;
 pub mod respond;
 pub mod routes;

@@ -8,6 +8,7 @@ mod parts;
 mod problems;
 mod processors;
 mod projections;
+mod replays;
 pub mod schemas;
 mod subscriptions;
 
@@ -64,6 +65,7 @@ pub fn document() -> OpenApi {
         ("Events", "Recording and reading events."),
         ("Collection", "Taking in events of pages, apps, SDKs and other systems."),
         ("Projections", "The state of an entity, now or as it was."),
+        ("Replay", "Events of the past, sent again."),
         ("Subscriptions", "Who is sent which events, and what became of that."),
         ("Processors", "What is done with events once they are stored."),
         ("Dead letters", "Work that was given up."),
@@ -103,7 +105,7 @@ fn components() -> Components {
     let components = ComponentsBuilder::new();
     let mut write_key = Http::new(HttpAuthScheme::Basic);
     write_key.description = Some("An API key with the scope `events:collect` as the user name, and no password.".to_owned());
-    let components = projections::with_schemas(collecting::with_schemas(components));
+    let components = replays::with_schemas(projections::with_schemas(collecting::with_schemas(components)));
     let components = dead_letters::with_schemas(processors::with_schemas(subscriptions::with_schemas(components)));
     components
         .security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(key)))
@@ -210,6 +212,7 @@ fn describe(endpoint: Endpoint) -> Description {
         Endpoint::ReceiveCloudevents => collecting::describe_cloudevents(),
         Endpoint::ManageRejectedEvents(endpoint) => collecting::describe_rejected(endpoint),
         Endpoint::ReadProjections(endpoint) => projections::describe_projections(endpoint),
+        Endpoint::ReplayEvents(endpoint) => replays::describe_replays(endpoint),
     }
 }
 
@@ -220,7 +223,7 @@ mod tests {
 
     use super::*;
     use crate::http::{
-        dead_letter_request, draft, key_request, processor_request, projection_request, query_request, subscription_request,
+        dead_letter_request, draft, key_request, processor_request, projection_request, query_request, replay_request, subscription_request,
     };
 
     fn json_document() -> Value {
@@ -294,6 +297,7 @@ mod tests {
         processor_request::processor_draft(&to_raw_value(&processors::example_request()).unwrap()).unwrap();
         processor_request::specimen(&to_raw_value(&processors::example_test()).unwrap()).unwrap();
         projection_request::projection_draft(&to_raw_value(&projections::example_request()).unwrap()).unwrap();
+        replay_request::replay_request(&to_raw_value(&replays::example_request()).unwrap()).unwrap();
         projection_request::dry_run(&to_raw_value(&projections::example_dry_run()).unwrap()).unwrap();
         dead_letter_request::redrive_request(&to_raw_value(&dead_letters::example_redrive()).unwrap()).unwrap();
     }
@@ -314,6 +318,8 @@ mod tests {
             ("ProcessorTest", processors::example_test_answer()),
             ("Projection", projections::example_projection()),
             ("ProjectionDefinition", projections::example_definition()),
+            ("StartedReplay", replays::example_started()),
+            ("Replay", replays::example_replay()),
             ("DeadLetters", dead_letters::example_dead_letters()),
             ("CollectedEvent", collecting::example_accepted()),
             ("CollectedEvents", collecting::example_batch_answer()),

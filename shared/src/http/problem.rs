@@ -15,6 +15,7 @@ use crate::commands::manage_keys::ManageKeysError;
 use crate::commands::manage_processors::ManageProcessorsError;
 use crate::commands::manage_projections::ManageProjectionsError;
 use crate::commands::manage_rejected_events::ManageRejectedEventsError;
+use crate::commands::manage_replays::ManageReplaysError;
 use crate::commands::manage_subscriptions::ManageSubscriptionsError;
 use crate::commands::record_events::RecordEventsError;
 use crate::commands::resend_deliveries::ResendDeliveriesError;
@@ -678,6 +679,26 @@ impl From<ManageRejectedEventsError> for Problem {
             )]),
             ManageRejectedEventsError::Collect(error) => error.into(),
             ManageRejectedEventsError::Store(error) => of_definitions(error),
+        }
+    }
+}
+
+impl From<ManageReplaysError> for Problem {
+    fn from(error: ManageReplaysError) -> Self {
+        let text = error.to_string();
+        match error {
+            ManageReplaysError::NotFound => Self::new(ProblemKind::NotFound, "Replay not found"),
+            ManageReplaysError::NoSuchStream | ManageReplaysError::NoSuchEvent(_) => Self::new(ProblemKind::NotFound, text),
+            ManageReplaysError::NoTarget | ManageReplaysError::NoSuchTarget(_) | ManageReplaysError::SeveralTargets(_) => {
+                Self::invalid(vec![of_field(&["target_service"], text)])
+            }
+            ManageReplaysError::Ambiguous | ManageReplaysError::Inactive(_) | ManageReplaysError::Ended(_) => {
+                Self::new(ProblemKind::Conflict, text)
+            }
+            ManageReplaysError::OutOfBounds => Self::new(ProblemKind::Forbidden, text),
+            ManageReplaysError::Foreign(error) => error.into(),
+            ManageReplaysError::Queue(error) => error.into(),
+            ManageReplaysError::Store(error) => of_definitions(error),
         }
     }
 }

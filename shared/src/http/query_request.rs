@@ -76,7 +76,15 @@ pub struct QueryRequest {
 /// [`Problem::invalid`] with everything that is wrong with it.
 pub fn event_query(body: &RawValue) -> Result<EventQuery, Problem> {
     let mut fields = Fields::read(body, vec![Place::name("body")], Blank::Nothing).map_err(|problem| Problem::invalid(vec![problem]))?;
-    let filter = EventFilter {
+    let filter = event_filter(&mut fields);
+    let size = page_size(&mut fields);
+    let start = page_start(&mut fields, &filter);
+    fields.finish(Some(EventQuery { filter, size, start })).map_err(Problem::invalid)
+}
+
+/// The conditions that a body has.
+pub(super) fn event_filter(fields: &mut Fields<'_>) -> EventFilter {
+    EventFilter {
         event_type: fields.identifier("event_type"),
         source: fields.word("event_source", EventSource::ALL, EventSource::as_str),
         category: fields.word("event_category", EventCategory::ALL, EventCategory::as_str),
@@ -92,11 +100,8 @@ pub fn event_query(body: &RawValue) -> Result<EventQuery, Problem> {
         status: fields.word("status", EventStatus::ALL, EventStatus::as_str),
         from: fields.moment("start_time"),
         to: fields.moment("end_time"),
-        data: data_filter(&mut fields),
-    };
-    let size = page_size(&mut fields);
-    let start = page_start(&mut fields, &filter);
-    fields.finish(Some(EventQuery { filter, size, start })).map_err(Problem::invalid)
+        data: data_filter(fields),
+    }
 }
 
 fn data_filter(fields: &mut Fields<'_>) -> Option<DataFilter> {

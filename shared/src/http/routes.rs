@@ -68,6 +68,8 @@ pub enum Endpoint {
     ManageRejectedEvents(ManageRejectedEventsEndpoint),
     /// `functions/read-projections`.
     ReadProjections(ReadProjectionsEndpoint),
+    /// `functions/replay-events`.
+    ReplayEvents(ReplayEventsEndpoint),
 }
 
 impl Endpoint {
@@ -87,6 +89,7 @@ impl Endpoint {
             Self::ReceiveCloudevents => "receive-cloudevents",
             Self::ManageRejectedEvents(_) => "manage-rejected-events",
             Self::ReadProjections(_) => "read-projections",
+            Self::ReplayEvents(_) => "replay-events",
         }
     }
 }
@@ -241,6 +244,19 @@ pub enum ReadProjectionsEndpoint {
     Get,
     /// Removes one.
     Delete,
+}
+
+/// What `functions/replay-events` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReplayEventsEndpoint {
+    /// Starts a replay, or says what it would send.
+    Start,
+    /// Lists replays.
+    List,
+    /// One replay.
+    Get,
+    /// Cancels one.
+    Cancel,
 }
 
 /// Where a request goes.

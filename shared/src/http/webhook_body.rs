@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::answers::events::EventAnswer;
-use crate::domain::identifiers::EventType;
+use crate::domain::identifiers::{EventType, ReplayId};
 use crate::domain::query::ObservedEvent;
 use crate::domain::timestamp::Timestamp;
 
@@ -13,13 +13,23 @@ struct WebhookBody<'a> {
     event_type: &'a EventType,
     timestamp: Timestamp,
     data: EventAnswer<'a>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    replay: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay_id: Option<&'a ReplayId>,
 }
 
-/// The body of a webhook about an event.
+/// The body of a webhook about an event, marked if it is of a replay.
 #[must_use]
-pub fn webhook_body(observed: &ObservedEvent) -> String {
+pub fn webhook_body(observed: &ObservedEvent, replay: Option<&ReplayId>) -> String {
     let event = &observed.event;
-    let body = WebhookBody { event_type: &event.details.event_type, timestamp: event.occurred_at, data: EventAnswer::from(observed) };
+    let body = WebhookBody {
+        event_type: &event.details.event_type,
+        timestamp: event.occurred_at,
+        data: EventAnswer::from(observed),
+        replay: replay.is_some(),
+        replay_id: replay,
+    };
     // Texts, numbers and checked JSON can always be written.
     serde_json::to_string(&body).unwrap_or_default()
 }

@@ -7,6 +7,7 @@ use crate::domain::event_id::EventId;
 use crate::domain::json::JsonObject;
 use crate::domain::processor::Processor;
 use crate::domain::projection::ProjectionDefinition;
+use crate::domain::replay::{Replay, ReplayTally};
 use crate::domain::stream_id::StreamKey;
 use crate::domain::subscription::Subscription;
 use crate::domain::timestamp::Timestamp;
@@ -114,6 +115,18 @@ pub fn projection(json: &serde_json::Value) -> ProjectionDefinition {
     let default = serde_json::json!({
         "id": "projection-1", "organization": null, "name": "summary", "entity_type": "order",
         "rules": {"*": [{"count": "events"}]}, "version": 1, "created_at": noon(), "updated_at": noon(),
+    });
+    over(default, json)
+}
+
+/// A replay of this id as the store keeps it, with these members: by default one of all of `order:1` to `subscription-1`, started at noon.
+#[must_use]
+pub fn replay(id: &str, json: &serde_json::Value) -> Replay {
+    let default = serde_json::json!({
+        "id": id, "selection": {"stream": {"stream": {"stream_id": "order:1"}, "from": 1, "to": 3}},
+        "target": {"subscription": "subscription-1"}, "target_name": "mailer", "rate": 100, "events_count": 3, "is_exact": true,
+        "state": "running", "tally": ReplayTally::default(), "checkpoint": {"place": null}, "ticket": 1, "attempt": 1,
+        "due_at": noon(), "started_by": "key:1", "started_at": noon(), "updated_at": noon(), "completed_at": null,
     });
     over(default, json)
 }

@@ -17,7 +17,9 @@ pub mod projection_definitions;
 pub mod projection_store;
 pub mod queue;
 pub mod rejected_events;
+pub mod replay_store;
 pub mod stream_reader;
+pub mod timeline;
 pub mod webhook_sender;
 
 /// Makes a test of each clause of a contract for one adapter.
@@ -39,15 +41,26 @@ macro_rules! contract {
     };
 }
 
-/// Every clause of every contract, for one adapter of events, counters, keys and snapshots.
+/// Every clause of every contract, for one adapter of events, counters, keys, snapshots and replays.
 #[macro_export]
 macro_rules! store_contracts {
-    ($events:ident, $counters:ident, $keys:ident, $snapshots:ident) => {
+    ($events:ident, $counters:ident, $keys:ident, $snapshots:ident, $replays:ident) => {
         $crate::contract!(stream_reader: $events, [
             commits_are_read_in_their_order_from_a_version_on,
             at_least_as_many_events_are_read_as_are_asked_for_and_the_end_is_known,
             streams_of_other_names_and_organizations_are_not_read,
             the_streams_of_a_name_are_found_whosever_they_are,
+        ]);
+        $crate::contract!(timeline: $events, [
+            commits_come_in_the_order_of_time,
+            a_range_of_time_has_the_commits_with_an_event_in_it,
+            where_nothing_happened_nothing_is_found,
+        ]);
+        $crate::contract!(replay_store: $replays, [
+            a_replay_is_read_back_as_it_was_saved,
+            a_replay_is_saved_only_over_the_one_that_was_seen,
+            replays_are_listed_latest_first_and_by_organization,
+            replays_are_found_that_somebody_is_to_look_after,
         ]);
         $crate::contract!(projection_store: $snapshots, [
             a_snapshot_is_read_back_as_it_was_kept,

@@ -15,7 +15,7 @@ use local::background::Background;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
-use shared::adapters::memory::{MemoryEvents, MemoryKeys, MemoryProjections, MemoryRejectedEvents};
+use shared::adapters::memory::{MemoryEvents, MemoryKeys, MemoryProjections, MemoryRejectedEvents, MemoryReplays};
 use shared::commands::append::KnownHeads;
 use shared::commands::count_events::{CountEventsPorts, count_events};
 use shared::commands::dispatch_events::{DispatchEventsPorts, dispatch_events};
@@ -84,7 +84,10 @@ fn process(surroundings: &Arc<Surroundings>, clock: &Arc<StoppedClock>, random: 
         events: all(),
         keys: Arc::new(MemoryKeys::default()),
         definitions: all(),
-        // Nobody asks for projections there.
+        outcomes: all(),
+        // Nobody asks for projections or replays there.
+        timeline: Arc::new(MemoryEvents::default()),
+        replays: Arc::new(MemoryReplays::default()),
         streams: Arc::new(MemoryEvents::default()),
         projections: Arc::new(MemoryEvents::default()),
         snapshots: Arc::new(MemoryProjections::default()),
@@ -105,7 +108,7 @@ fn process(surroundings: &Arc<Surroundings>, clock: &Arc<StoppedClock>, random: 
         rudderstack: None,
         limits: None,
     };
-    Arc::new(Background::new(Arc::new(app), all(), surroundings.queues.clone(), all()))
+    Arc::new(Background::new(Arc::new(app), surroundings.queues.clone(), all()))
 }
 
 fn request(method: &str, path: &str, body: &Value) -> Request {

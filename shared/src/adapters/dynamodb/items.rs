@@ -2,6 +2,7 @@
 
 pub(super) mod definitions;
 pub(super) mod deliveries;
+pub(super) mod replays;
 pub(super) mod snapshots;
 
 use std::collections::{BTreeMap, HashMap};

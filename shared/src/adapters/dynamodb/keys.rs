@@ -9,7 +9,7 @@ use crate::domain::commit::Commit;
 use crate::domain::counters::{CounterKey, CounterScope, IndexList, Period};
 use crate::domain::delivery::DeliveryId;
 use crate::domain::event_id::EventId;
-use crate::domain::identifiers::{OrganizationId, ProcessorId, ProjectionDefinitionId, SessionId, SubscriptionId, UserId};
+use crate::domain::identifiers::{OrganizationId, ProcessorId, ProjectionDefinitionId, ReplayId, SessionId, SubscriptionId, UserId};
 use crate::domain::message::{LedgerPage, Mark};
 use crate::domain::projection::RulesKey;
 use crate::domain::status::EventStatus;
@@ -209,6 +209,16 @@ pub(super) const DUE_WHO: &str = "Q#due";
 
 /// The sort key in the index of a delivery that is due then.
 pub(super) fn due_order(due_at: Timestamp, id: &DeliveryId) -> String {
+    format!("{}#{id}", due_at.sort_key())
+}
+
+/// The partition of all replays.
+pub(super) const REPLAYS_PK: &str = "R";
+/// Under which replays are found that somebody is to look after at some moment.
+pub(super) const REPLAY_DUE_WHO: &str = "R#due";
+
+/// The sort key in the index of a replay that is due then.
+pub(super) fn due_replay_order(due_at: Timestamp, id: &ReplayId) -> String {
     format!("{}#{id}", due_at.sort_key())
 }
 

@@ -17,12 +17,14 @@ mod meter;
 mod outcome_log;
 mod projection_store;
 mod rejected_events;
+mod replay_store;
 mod revised;
 mod scan;
 #[cfg(feature = "stream")]
 pub mod stream;
 mod stream_reader;
 pub mod table;
+mod timeline;
 
 pub use client::{connect, connect_metered};
 pub use meter::{Meter, Usage};

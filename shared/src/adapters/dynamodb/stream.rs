@@ -4,7 +4,7 @@ use aws_lambda_events::event::dynamodb::EventRecord;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::items::{self, Item, ItemKind, definitions, snapshots};
+use super::items::{self, Item, ItemKind, definitions, replays, snapshots};
 use crate::domain::counters::{Change, ChangeKind, SequenceNumber};
 use crate::domain::happening::Happening;
 use crate::ports::store_error::StoreError;
@@ -52,6 +52,15 @@ pub fn happening(record: &EventRecord) -> Result<Option<Happening>, StoreError> 
                 Happening::Subscribed(after)
             } else {
                 Happening::SubscriptionChanged { before: Box::new(definitions::read_open_subscription(&old)?), after }
+            }
+        }
+        ItemKind::Other if replays::is_replay(&new) => {
+            let after = Box::new(replays::read_replay(&new)?);
+            let was_active = !old.is_empty() && replays::read_replay(&old)?.is_active();
+            match (old.is_empty(), was_active && !after.is_active()) {
+                (true, _) => Happening::ReplayStarted(after),
+                (false, true) => Happening::ReplayEnded(after),
+                (false, false) => return Ok(None),
             }
         }
         ItemKind::Other if old.is_empty() => {

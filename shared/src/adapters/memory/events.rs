@@ -15,7 +15,8 @@ use crate::domain::message::{LedgerNote, LedgerPage, Mark};
 use crate::domain::outcome::Outcome;
 use crate::domain::processor::Processor;
 use crate::domain::projection::ProjectionDefinition;
-use crate::domain::query::{Anonymous, EventPage, EventQuery, ObservedEvent, PageStart, Total, before_known, visits_of};
+use crate::domain::query::{Anonymous, EventFilter, EventPage, EventQuery, ObservedEvent, PageStart, Total, before_known, visits_of};
+use crate::domain::replay::CommitPlace;
 use crate::domain::statistics::{Statistics, StatisticsScope};
 use crate::domain::stream_id::{StreamId, StreamKey};
 use crate::domain::subscription::Subscription;
@@ -29,6 +30,7 @@ use crate::ports::projection_store::ProjectionDefinitionStore;
 use crate::ports::revision::Revision;
 use crate::ports::store_error::StoreError;
 use crate::ports::stream_reader::{CommitRun, StreamReader};
+use crate::ports::timeline::{Timeline, TimelinePage};
 
 /// Events in memory.
 #[derive(Debug, Default)]
@@ -256,6 +258,27 @@ impl StreamReader for MemoryEvents {
         let state = self.state();
         let named: BTreeSet<&StreamKey> = state.commits.keys().map(|(stream, _)| stream).filter(|stream| stream.stream == *name).collect();
         Ok(named.into_iter().take(most).cloned().collect())
+    }
+}
+
+#[async_trait]
+impl Timeline for MemoryEvents {
+    async fn commits_since(
+        &self,
+        filter: &EventFilter,
+        after: Option<CommitPlace>,
+        most: usize,
+        _now: Timestamp,
+    ) -> Result<TimelinePage, StoreError> {
+        let mut commits = self.commits();
+        commits.retain(|commit| {
+            after.is_none_or(|after| commit.place_in_time() > after) && commit.to_events().iter().any(|event| filter.matches(event))
+        });
+        commits.sort_by_key(Commit::place_in_time);
+        let has_more = commits.len() > most;
+        commits.truncate(most);
+        let next = commits.last().filter(|_| has_more).map(Commit::place_in_time);
+        Ok(TimelinePage { commits, next })
     }
 }
 

@@ -6,6 +6,7 @@ mod deliveries;
 mod events;
 mod projections;
 mod rejected_events;
+mod replays;
 mod stores;
 mod webhooks;
 
@@ -15,5 +16,6 @@ pub use deliveries::MemoryDeliveries;
 pub use events::MemoryEvents;
 pub use projections::MemoryProjections;
 pub use rejected_events::MemoryRejectedEvents;
+pub use replays::MemoryReplays;
 pub use stores::{MemoryCounters, MemoryKeys};
 pub use webhooks::MemoryWebhooks;

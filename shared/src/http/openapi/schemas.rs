@@ -15,6 +15,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::outcome::ResultStatus;
 use crate::domain::queue::WorkQueue;
 use crate::domain::rejected_event::RejectionReason;
+use crate::domain::replay::ReplayState;
 use crate::domain::source::EventSource;
 use crate::domain::status::EventStatus;
 use crate::domain::subscription::{DeliveryLogging, Ordering};
@@ -52,6 +53,7 @@ words!(RecoverScopeSchema, "RecoverScope", RecoverScope, "What is sent again: wh
 words!(CallTypeSchema, "CallType", CallType, "A call of an analytics SDK.");
 words!(CollectorSchema, "Collector", Collector, "The door that events of clients come through which nobody controls.");
 words!(RejectionReasonSchema, "RejectionReason", RejectionReason, "What kind of thing is wrong with an event that is not recorded.");
+words!(ReplayStateSchema, "ReplayState", ReplayState, "How a replay is going.");
 words!(WorkQueueSchema, "WorkQueue", WorkQueue, "A queue of work.");
 
 /// The schema of objects that producers fill as they like.

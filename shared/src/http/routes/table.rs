@@ -5,7 +5,7 @@ use lambda_http::http::Method;
 use super::{
     Access, CollectFrontendEndpoint, Endpoint, ManageDeadLettersEndpoint, ManageKeysEndpoint, ManageProcessorsEndpoint,
     ManageRejectedEventsEndpoint, ManageSubscriptionsEndpoint, ReadEventsEndpoint, ReadProjectionsEndpoint, ReceiveAnalyticsEndpoint,
-    RecordEventsEndpoint, Route,
+    RecordEventsEndpoint, ReplayEventsEndpoint, Route,
 };
 use crate::domain::access::Scope;
 use crate::domain::collected_event::CallType;
@@ -123,6 +123,38 @@ pub const ROUTES: &[Route] = &[
         access: Access::Scope(Scope::Admin),
         operation_id: "delete_projection",
         summary: "Delete the definition of a projection",
+    },
+    Route {
+        endpoint: Endpoint::ReplayEvents(ReplayEventsEndpoint::Start),
+        method: Method::POST,
+        path: "/api/v1/events/replay",
+        access: Access::Scope(Scope::Admin),
+        operation_id: "replay_events",
+        summary: "Send events again",
+    },
+    Route {
+        endpoint: Endpoint::ReplayEvents(ReplayEventsEndpoint::List),
+        method: Method::GET,
+        path: "/api/v1/events/replay",
+        access: Access::Scope(Scope::Read),
+        operation_id: "list_replays",
+        summary: "List the replays",
+    },
+    Route {
+        endpoint: Endpoint::ReplayEvents(ReplayEventsEndpoint::Get),
+        method: Method::GET,
+        path: "/api/v1/events/replay/{replay_id}",
+        access: Access::Scope(Scope::Read),
+        operation_id: "get_replay",
+        summary: "Read how far a replay is",
+    },
+    Route {
+        endpoint: Endpoint::ReplayEvents(ReplayEventsEndpoint::Cancel),
+        method: Method::DELETE,
+        path: "/api/v1/events/replay/{replay_id}",
+        access: Access::Scope(Scope::Admin),
+        operation_id: "cancel_replay",
+        summary: "Cancel a replay",
     },
     Route {
         endpoint: Endpoint::ManageSubscriptions(ManageSubscriptionsEndpoint::Create),

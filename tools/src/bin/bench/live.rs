@@ -103,7 +103,7 @@ impl Live {
         };
         let key = ApiKeySecret::from_random(SystemRandom.secret());
         let app = Arc::new(surroundings.app(&metered, &key));
-        let background = Arc::new(Background::new(app.clone(), Arc::new(metered), queues, Arc::new(MemoryBus::default())));
+        let background = Arc::new(Background::new(app.clone(), queues, Arc::new(MemoryBus::default())));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(BenchError::Socket)?;
         let url = format!("http://{}", listener.local_addr().map_err(BenchError::Socket)?);
         let (stop, stopped) = watch::channel(false);

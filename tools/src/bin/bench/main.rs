@@ -7,6 +7,7 @@
 
 mod after;
 mod fill;
+mod history;
 mod live;
 mod operation;
 mod report;
@@ -66,6 +67,8 @@ enum Subject {
     Operations,
     /// What follows from an event.
     After,
+    /// Projections and replays.
+    History,
 }
 
 impl Arguments {
@@ -172,6 +175,9 @@ async fn bench(arguments: &Arguments) -> Result<Vec<Row>, BenchError> {
     }
     if arguments.measures(Subject::After) {
         measures.extend(after_the_answer(&arguments.pace()).await?);
+    }
+    if arguments.measures(Subject::History) {
+        measures.extend(Box::pin(history::measures(arguments.small)).await?);
     }
     let rows = report::rows(&measures);
     write(&arguments.out, &rows)?;

@@ -17,6 +17,7 @@ pub(crate) const CREATE: &str = "/api/v1/events/create";
 pub(crate) const BATCH: &str = "/api/v1/events/batch";
 const FRONTEND: &str = "/api/v1/events/frontend";
 const ANALYTICS: &str = "/v1/batch";
+const REPLAY: &str = "/api/v1/events/replay";
 const QUERY: &str = "/api/v1/events/query";
 
 /// How many streams writers of one stream take turns at: far more than there are connections, so
@@ -102,7 +103,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    fn get(path: String) -> Self {
+    pub(crate) fn get(path: String) -> Self {
         Self { method: Method::GET, path, body: Bytes::new(), idempotency_key: None }
     }
 
@@ -147,6 +148,12 @@ pub(crate) fn reads(targets: &Targets) -> Vec<Operation> {
             )
         },
         Operation::query("offset_50000", json!({"start_time": text(fill::start()), "end_time": text(NOW), "offset": 50_000, "limit": 100})),
+        Operation {
+            measured: Where::Called,
+            ..Operation::read("replay_dry_run", |_| {
+                Call::post(REPLAY, &json!({"start_time": text(fill::start()), "end_time": text(NOW), "all": true, "dry_run": true}))
+            })
+        },
         Operation::read("stream_1000", move |_| Ok(Call::get(stream.clone()))).answering(fill::LONG),
     ]
 }

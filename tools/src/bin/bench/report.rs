@@ -136,6 +136,9 @@ fn goal(measure: &Measure) -> Option<Goal> {
         "batch_100_one_stream" => ("1 call for all".to_owned(), at_most(calls * 100.0, 1.0)),
         "get" => ("1 call and 1 for the outcome".to_owned(), at_most(calls, 2.0)),
         "query_type_time_1000" => ("≤ 60 read units".to_owned(), at_most(read_units, 60.0)),
+        "projection_cold" if measure.events == 10_000 => ("< 300 ms".to_owned(), p99_ms < 300.0),
+        "projection_warm" => ("2 calls, no write units".to_owned(), at_most(calls, 2.0) && at_most(write_units, 0.0)),
+        "replay_dry_run" => ("< 500 ms".to_owned(), p50_ms < 500.0),
         "process" => ("≤ 1.1 write units".to_owned(), at_most(write_units, 1.1)),
         "deliver" => ("no write units".to_owned(), at_most(write_units, 0.0)),
         "created_to_processed_100" | "created_to_delivered_100" | "created_to_delivered_in_order_100" => {

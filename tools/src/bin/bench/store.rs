@@ -152,8 +152,8 @@ impl Store {
             Surroundings { clock: clock.clone(), timer: clock.clone(), random, queues: queues.clone(), webhooks: receiver.clone() };
         let app = Arc::new(surroundings.app(&metered, &key));
         let bus = Arc::new(MemoryBus::default());
-        let background = Background::new(app.clone(), Arc::new(metered.clone()), queues.clone(), bus.clone());
-        let filling = Background::new(Arc::new(surroundings.app(&events, &key)), Arc::new(events.clone()), queues, bus);
+        let background = Background::new(app.clone(), queues.clone(), bus.clone());
+        let filling = Background::new(Arc::new(surroundings.app(&events, &key)), queues, bus);
         Ok(Arc::new(Self {
             size,
             app,

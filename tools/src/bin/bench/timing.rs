@@ -42,6 +42,16 @@ pub(crate) struct Samples {
 }
 
 impl Samples {
+    /// Times something, and adds it.
+    pub(crate) async fn time<T, E>(&mut self, doing: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let began = Instant::now();
+        let done = doing.await?;
+        let took = began.elapsed();
+        self.times.push(took);
+        self.took += took;
+        Ok(done)
+    }
+
     /// Whether more requests to the handler are to be timed.
     fn goes_on(&self, pace: &Pace) -> bool {
         self.took < pace.direct && (self.times.len() as u64) < MOST_CALLED - EXACT

@@ -11,6 +11,8 @@ mod query;
 mod streams;
 mod walk;
 
+pub(super) use self::walk::read_days;
+
 use async_trait::async_trait;
 use futures::future::try_join;
 

@@ -73,7 +73,7 @@ fn read_day(item: &Item) -> Result<Day, StoreError> {
     sk.strip_prefix("D#").and_then(Day::from_digits).ok_or_else(|| StoreError::Corrupt(format!("counter {sk}")))
 }
 
-fn read_days(found: &[Item]) -> Result<Vec<(Day, Tally)>, StoreError> {
+pub(in crate::adapters::dynamodb) fn read_days(found: &[Item]) -> Result<Vec<(Day, Tally)>, StoreError> {
     found.iter().map(|item| Ok((read_day(item)?, items::read_tally(item)?))).collect()
 }
 

@@ -190,6 +190,7 @@ pub struct Collecting {
     events: DynamoEvents,
     queues: SqsQueues,
     heads: crate::commands::append::KnownHeads,
+    gate: crate::commands::check_schemas::SchemaGate,
 }
 
 #[cfg(all(feature = "dynamodb", feature = "sqs"))]
@@ -199,7 +200,8 @@ impl Collecting {
     /// # Errors
     /// [`ConfigError`] if a variable is missing or cannot be read.
     pub fn from_environment(queues: &[Queue]) -> Result<Self, ConfigError> {
-        Ok(Self { events: dynamo_events()?, queues: self::queues(queues)?, heads: crate::commands::append::KnownHeads::default() })
+        let (heads, gate) = (crate::commands::append::KnownHeads::default(), crate::commands::check_schemas::SchemaGate::default());
+        Ok(Self { events: dynamo_events()?, queues: self::queues(queues)?, heads, gate })
     }
 
     /// The ports on them.
@@ -209,7 +211,14 @@ impl Collecting {
         use crate::commands::append::AppendPorts;
         use crate::commands::collect_events::CollectEventsPorts;
         let append = AppendPorts { log: &self.events, random: &SystemRandom, heads: &self.heads };
-        CollectEventsPorts { append, rejected: &self.events, queues: &self.queues, clock: &SystemClock }
+        CollectEventsPorts {
+            append,
+            rejected: &self.events,
+            queues: &self.queues,
+            clock: &SystemClock,
+            definitions: &self.events,
+            gate: &self.gate,
+        }
     }
 
     /// The table, for what else is kept there.

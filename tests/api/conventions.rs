@@ -16,7 +16,7 @@ use shared::testing::builders::{projection, replay};
 
 use super::dead_letters::letter;
 use super::subscriptions::{delivery, keep_delivery};
-use super::{CLIENT_ID, CREATE, KEYS, PROCESSORS, QUERY, SUBSCRIPTIONS};
+use super::{CLIENT_ID, CREATE, KEYS, PROCESSORS, QUERY, SCHEMAS, SUBSCRIPTIONS};
 
 /// A path of the route, of something that exists.
 fn path(route: &Route) -> String {
@@ -34,6 +34,7 @@ fn path(route: &Route) -> String {
         ("{entity_id}", "1"),
         ("{definition_id}", DEFINITION_ID),
         ("{replay_id}", REPLAY_ID),
+        ("{event_type}", "a"),
     ];
     values.iter().fold(route.path.to_owned(), |path, (name, value)| path.replace(name, value))
 }
@@ -70,6 +71,7 @@ fn body(route: &Route) -> Value {
         "define_projection" => json!({"name": "p", "entity_type": "order", "rules": {"a": [{"count": "n"}]}}),
         "try_projection" => json!({"entity_type": "order", "entity_id": "1", "rules": {"a": [{"count": "n"}]}}),
         "replay_events" => json!({"stream_id": "order:1", "target_service": SUBSCRIPTION_ID}),
+        "register_schema" => json!({"event_type": "b", "schema": {}}),
         "redrive_dead_letters" => json!({"all": true}),
         "rotate_secret" | "test_subscription" | "resend_delivery" | "rebuild_projection" => Value::Null,
         "collect_frontend_events" => json!({"events": [{"event_type": "a"}]}),
@@ -106,6 +108,7 @@ async fn app() -> TestApp {
     let seen = Revision(app.app.definitions.definitions(Freshness::Current).await.unwrap().revision);
     assert!(app.app.projections.save_projection(&projection(&json!({"id": DEFINITION_ID})), seen).await.unwrap());
     assert!(app.app.replays.save_replay(&replay(REPLAY_ID, &json!({})), Revision::default()).await.unwrap());
+    client.post(SCHEMAS, &json!({"event_type": "a", "schema": {}})).await.succeeds();
     let delivery = delivery(SUBSCRIPTION_ID, 0, DeliveryState::Failed);
     assert_eq!(delivery.id.as_str(), DELIVERY_ID);
     keep_delivery(&app, &delivery).await;

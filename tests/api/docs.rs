@@ -17,7 +17,7 @@ use shared::testing::builders::replay;
 
 use super::dead_letters::letter;
 use super::subscriptions::{delivery, keep_delivery};
-use super::{BATCH, CLIENT_ID, CREATE, DEAD_LETTERS, KEYS, PROCESSORS, PROJECTIONS, QUERY, REPLAY, STATISTICS, SUBSCRIPTIONS};
+use super::{BATCH, CLIENT_ID, CREATE, DEAD_LETTERS, KEYS, PROCESSORS, PROJECTIONS, QUERY, REPLAY, SCHEMAS, STATISTICS, SUBSCRIPTIONS};
 
 async fn document() -> Value {
     TestApp::in_memory().anybody().get("/openapi.json").await.ok()
@@ -143,6 +143,8 @@ async fn answers_have_the_members_that_the_document_says() {
     app.app.dead_letters.park(&letter("1", WorkQueue::Deliver, None)).await.unwrap();
     let replayed = replay("01a20846-fe00-7000-8000-000000000001", &json!({}));
     assert!(app.app.replays.save_replay(&replayed, Revision::default()).await.unwrap());
+    let upcast =
+        json!({"event_type": "z", "schema": {}, "version": "2.0.0", "upcast": {"from": "1.0.0", "steps": [{"default": {"a": 1}}]}});
     let rules = json!({"a": [{"set": {"n": "$data.n"}}]});
     let definition = client.post(PROJECTIONS, &json!({"name": "p", "entity_type": "order", "rules": rules})).await;
     let definition_path = format!("{PROJECTIONS}/{}", definition.ok()["definition_id"].as_str().unwrap());
@@ -162,6 +164,10 @@ async fn answers_have_the_members_that_the_document_says() {
         ("/api/v1/keys/{key_id}", "delete", client.delete(&revoke).await),
         (SUBSCRIPTIONS, "post", subscription),
         (SUBSCRIPTIONS, "get", client.get(SUBSCRIPTIONS).await),
+        (SCHEMAS, "post", client.post(SCHEMAS, &upcast).await),
+        (SCHEMAS, "get", client.get(SCHEMAS).await),
+        (&format!("{SCHEMAS}/{{event_type}}"), "get", client.get(&format!("{SCHEMAS}/z")).await),
+        (&format!("{SCHEMAS}/{{event_type}}"), "delete", client.delete(&format!("{SCHEMAS}/z")).await),
         (REPLAY, "post", client.post(REPLAY, &json!({"stream_id": "order:1", "target_service": "s", "dry_run": true})).await),
         (REPLAY, "get", client.get(REPLAY).await),
         (&format!("{REPLAY}/{{replay_id}}"), "get", client.get(&format!("{REPLAY}/{}", replayed.id)).await),

@@ -19,6 +19,7 @@ mod query;
 mod results;
 mod samples;
 mod scenarios;
+mod schemas;
 mod statistics;
 mod stream;
 mod subscriptions;
@@ -37,6 +38,7 @@ const SUBSCRIPTIONS: &str = "/api/v1/events/subscriptions";
 const PROCESSORS: &str = "/api/v1/events/processors";
 const PROJECTIONS: &str = "/api/v1/events/projections";
 const REPLAY: &str = "/api/v1/events/replay";
+const SCHEMAS: &str = "/api/v1/events/schemas";
 const DEAD_LETTERS: &str = "/api/v1/events/dead-letters";
 
 /// An id as clients make them.

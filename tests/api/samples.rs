@@ -102,13 +102,20 @@ async fn answer(app: &TestApp, function: &str, sample: &str) -> Option<String> {
     match function {
         "record-events" => {
             let append = AppendPorts { log: &*app.log, random, heads: &app.heads };
-            Some(shown(record_events::handle(&RecordEventsPorts { append, clock: &*app.clock }, request(sample)).await))
+            Some(shown(
+                record_events::handle(
+                    &RecordEventsPorts { append, clock: &*app.clock, definitions: &*app.definitions, gate: &app.gate },
+                    request(sample),
+                )
+                .await,
+            ))
         }
         "read-events" => {
             let ports = ReadEventsPorts { events: &*app.events, definitions: &*app.definitions, clock: &*app.clock };
             Some(shown(read_events::handle(&ports, request(sample)).await))
         }
         "read-projections" => Some(shown(read_projections::handle(&app.projecting(), request(sample)).await)),
+        "manage-schemas" => Some(shown(manage_schemas::handle(&app.registering(), request(sample)).await)),
         "replay-events" => Some(shown(replay_events::handle(&app.replaying(), request(sample)).await)),
         "manage-keys" => {
             let ports = ManageKeysPorts { keys: &*app.keys, clock: &*app.clock, random };
@@ -257,6 +264,7 @@ fn every_sample_of_a_request_fits_what_api_gateway_sends() {
         "manage-rejected-events",
         "read-projections",
         "replay-events",
+        "manage-schemas",
         "collect-frontend",
         "receive-rudderstack",
         "receive-analytics",

@@ -133,6 +133,27 @@ async fn the_state_of_an_entity_is_read_as_it_is_and_as_it_was_by_rules_of_ones_
     assert_eq!(client.send(Method::DELETE, &format!("/api/v1/events/projections/{id}"), None, &[]).await.status, 200);
 }
 
+/// What was written before a schema is read as the schema has it; what does not fit is refused.
+#[tokio::test]
+async fn events_are_held_to_schemas_and_older_ones_are_read_in_the_newest_version() {
+    const SCHEMAS: &str = "/api/v1/events/schemas";
+    let client = Deployment::get().client_of(&Deployment::fresh("org")).await;
+    let id = client.create(&order("order:42")).await["event_id"].as_str().unwrap().to_owned();
+    let upcast = json!({"from": "1.0.0", "steps": [{"rename": {"total": "amount"}}]});
+    let schema = json!({"required": ["amount"]});
+    let schema = json!({"event_type": "order.placed", "version": "2.0.0", "schema": schema, "upcast": upcast, "enforcement": "reject"});
+    let registered = client.post(SCHEMAS, &schema).await.ok();
+    assert_eq!(client.get(&format!("{SCHEMAS}/order.placed")).await.ok(), registered);
+    assert_eq!(client.get(SCHEMAS).await.ok(), json!([registered]));
+    client.until(&format!("/api/v1/events/{id}"), |event| event["data"]["amount"] == 50.0).await;
+    client.until("/api/v1/events/projections/order/42", |found| found["state"]["amount"] == 50.0).await;
+    let status = async || client.post("/api/v1/events/create", &order("order:43")).await.status;
+    let is_refused = async || (status().await == 422).then_some(());
+    eventually("an event that does not fit is refused", is_refused, async || "it is stored".to_owned()).await;
+    assert_eq!(client.send(Method::DELETE, &format!("{SCHEMAS}/order.placed"), None, &[]).await.status, 200);
+    assert_eq!(client.get(&format!("{SCHEMAS}/order.placed")).await.status, 404);
+}
+
 /// Scenario 4, and BR-STM-004.
 #[tokio::test]
 async fn a_stream_is_sent_again_to_one_subscriber_who_missed_it() {

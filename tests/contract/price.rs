@@ -7,6 +7,7 @@ use shared::adapters::dynamodb::Usage;
 use shared::adapters::embedded_queues::{EmbeddedQueues, QueuesLocation};
 use shared::adapters::system::{SystemClock, SystemRandom};
 use shared::commands::append::{AppendPorts, AppendRequest, KnownHeads, append};
+use shared::commands::check_schemas::SchemaGate;
 use shared::commands::collect_events::{CollectEventsPorts, collect_events};
 use shared::domain::access::Caller;
 use shared::domain::collected_event::CollectedEvent;
@@ -85,6 +86,8 @@ async fn a_projection_is_two_calls_once_it_was_read() {
     let (store, heads) = (Store::open().await, KnownHeads::default());
     let caller = Caller { name: "test".to_owned(), scopes: Vec::new(), organization: None };
     let read = async |version: u64| {
+        // What is defined is known already.
+        store.events.definitions(Freshness::Recent).await.unwrap();
         store.meter.reset();
         let ports =
             ReadProjectionPorts { streams: &store.events, snapshots: &store.events, definitions: &store.events, most_events: MOST_EVENTS };
@@ -147,7 +150,9 @@ async fn collecting(store: &Store, heads: &KnownHeads, events: Vec<CollectedEven
     let clock = StoppedClock::new(noon());
     let queues = EmbeddedQueues::open(QueuesLocation::Memory, Arc::new(SystemClock)).unwrap();
     let append = AppendPorts { log: &store.events, random: &SystemRandom, heads };
-    let ports = CollectEventsPorts { append, rejected: &store.events, queues: &queues, clock: &clock };
+    let gate = SchemaGate::default();
+    let ports =
+        CollectEventsPorts { append, rejected: &store.events, queues: &queues, clock: &clock, definitions: &store.events, gate: &gate };
     let count = events.len();
     assert_eq!(collect_events(&ports, events).await.unwrap().len(), count);
     store.meter.take()

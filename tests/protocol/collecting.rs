@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use shared::adapters::memory::{MemoryEvents, MemoryRejectedEvents};
 use shared::commands::append::{AppendPorts, KnownHeads};
+use shared::commands::check_schemas::SchemaGate;
 use shared::commands::collect_events::{
     CollectEventsError, CollectEventsPorts, Collected, StoreHeldPorts, Taken, collect_events, store_held,
 };
@@ -165,8 +166,15 @@ fn run(seed: u64, flaw: Flaw) -> Result<(), String> {
         (Dice(Mutex::new(StdRng::seed_from_u64(seed ^ 0x5eed))), Groups::default(), MemoryRejectedEvents::default());
     let heads = [KnownHeads::default(), KnownHeads::default()];
     let append = |process: usize| AppendPorts { log: &log, random: &random, heads: &heads[process] };
-    let collecting =
-        [0, 1].map(|process| CollectEventsPorts { append: append(process), rejected: &rejected, queues: &queue, clock: &Moment });
+    let gate = SchemaGate::default();
+    let collecting = [0, 1].map(|process| CollectEventsPorts {
+        append: append(process),
+        rejected: &rejected,
+        queues: &queue,
+        clock: &Moment,
+        definitions: &*store,
+        gate: &gate,
+    });
     let storing = StoreHeldPorts { append: append(1), rejected: &rejected, clock: &Moment };
 
     let requests: Vec<Vec<CollectedEvent>> = (0..dice.random_range(2..7))

@@ -16,6 +16,7 @@ use shared::adapters::memory::{
     MemoryWebhooks,
 };
 use shared::commands::append::KnownHeads;
+use shared::commands::check_schemas::SchemaGate;
 use shared::domain::access::{ApiKey, ApiKeySecret, Scope};
 use shared::domain::timestamp::Timestamp;
 use shared::http::collect::settings::CollectSettings;
@@ -32,6 +33,7 @@ use shared::ports::queue::QueueSender;
 use shared::ports::random::Random;
 use shared::ports::rejected_events::RejectedEvents;
 use shared::ports::replay_store::ReplayStore;
+use shared::ports::schema_store::SchemaStore;
 use shared::ports::stream_reader::StreamReader;
 use shared::ports::timeline::Timeline;
 use shared::ports::token_verifier::TokenVerifier;
@@ -100,6 +102,7 @@ struct Kept {
     streams: Arc<dyn StreamReader>,
     projections: Arc<dyn ProjectionDefinitionStore>,
     snapshots: Arc<dyn ProjectionStore>,
+    schemas: Arc<dyn SchemaStore>,
     timeline: Arc<dyn Timeline>,
     outcomes: Arc<dyn OutcomeLog>,
     replays: Arc<dyn ReplayStore>,
@@ -121,6 +124,7 @@ impl Kept {
             streams: events.clone(),
             projections: events.clone(),
             snapshots: events.clone(),
+            schemas: events.clone(),
             timeline: events.clone(),
             outcomes: events.clone(),
             replays: events.clone(),
@@ -147,6 +151,7 @@ impl TestApp {
             streams: events.clone(),
             projections: events.clone(),
             snapshots: Arc::new(MemoryProjections::default()),
+            schemas: events.clone(),
             timeline: events.clone(),
             outcomes: events.clone(),
             replays: Arc::new(MemoryReplays::default()),
@@ -197,6 +202,8 @@ impl TestApp {
             streams: kept.streams,
             projections: kept.projections,
             snapshots: kept.snapshots,
+            schemas: kept.schemas,
+            gate: SchemaGate::default(),
             timeline: kept.timeline,
             outcomes: kept.outcomes,
             replays: kept.replays,

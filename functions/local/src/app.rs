@@ -7,6 +7,7 @@ use lambda_http::{Body, Request, Response};
 use manage_subscriptions::SubscriptionPorts;
 use read_projections::ProjectionPorts;
 use shared::commands::append::{AppendPorts, KnownHeads};
+use shared::commands::check_schemas::SchemaGate;
 use shared::commands::collect_events::{CollectEventsPorts, StoreHeldPorts};
 use shared::commands::manage_dead_letters::ManageDeadLettersPorts;
 use shared::commands::manage_keys::ManageKeysPorts;
@@ -14,6 +15,7 @@ use shared::commands::manage_processors::ManageProcessorsPorts;
 use shared::commands::manage_projections::ManageProjectionsPorts;
 use shared::commands::manage_rejected_events::ManageRejectedEventsPorts;
 use shared::commands::manage_replays::ManageReplaysPorts;
+use shared::commands::manage_schemas::ManageSchemasPorts;
 use shared::commands::manage_subscriptions::ManageSubscriptionsPorts;
 use shared::commands::record_events::RecordEventsPorts;
 use shared::commands::replay_batch::ReplayBatchPorts;
@@ -45,6 +47,7 @@ use shared::ports::queue::QueueSender;
 use shared::ports::random::Random;
 use shared::ports::rejected_events::RejectedEvents;
 use shared::ports::replay_store::ReplayStore;
+use shared::ports::schema_store::SchemaStore;
 use shared::ports::stream_reader::StreamReader;
 use shared::ports::timeline::Timeline;
 use shared::ports::timer::Timer;
@@ -76,6 +79,10 @@ pub struct App {
     pub replays: Arc<dyn ReplayStore>,
     /// Where projections are kept that are defined.
     pub projections: Arc<dyn ProjectionDefinitionStore>,
+    /// Where schemas are kept.
+    pub schemas: Arc<dyn SchemaStore>,
+    /// What is known of schemas.
+    pub gate: SchemaGate,
     /// Where snapshots are kept.
     pub snapshots: Arc<dyn ProjectionStore>,
     /// Where deliveries are kept.
@@ -141,7 +148,8 @@ impl App {
                     | Endpoint::ManageKeys(_)
                     | Endpoint::ManageRejectedEvents(_)
                     | Endpoint::ReadProjections(_)
-                    | Endpoint::ReplayEvents(_) => read_events::handle(&self.reads(), request).await,
+                    | Endpoint::ReplayEvents(_)
+                    | Endpoint::ManageSchemas(_) => read_events::handle(&self.reads(), request).await,
                 };
             }
             Err(problem) => return respond(Addressee::of(&request), Err(problem)),
@@ -156,7 +164,11 @@ impl App {
     async fn answer_at(&self, endpoint: Endpoint, request: Request) -> Response<Body> {
         match endpoint {
             Endpoint::RecordEvents(_) => {
-                record_events::handle(&RecordEventsPorts { append: self.append(), clock: &*self.clock }, request).await
+                record_events::handle(
+                    &RecordEventsPorts { append: self.append(), clock: &*self.clock, definitions: &*self.definitions, gate: &self.gate },
+                    request,
+                )
+                .await
             }
             Endpoint::ReadEvents(_) => read_events::handle(&self.reads(), request).await,
             Endpoint::ManageSubscriptions(_) => manage_subscriptions::handle(&self.subscriptions(), request).await,
@@ -185,6 +197,7 @@ impl App {
                 self.limited(request, async |request| receive_cloudevents::handle(&ports, request).await).await
             }
             Endpoint::ReadProjections(_) => read_projections::handle(&self.projecting(), request).await,
+            Endpoint::ManageSchemas(_) => manage_schemas::handle(&self.registering(), request).await,
             Endpoint::ReplayEvents(_) => replay_events::handle(&self.replaying(), request).await,
             Endpoint::ManageRejectedEvents(_) => {
                 let ports = ManageRejectedEventsPorts { collect: self.collecting(), read: read_event };
@@ -212,7 +225,14 @@ impl App {
     /// What collectors need.
     #[must_use]
     pub fn collecting(&self) -> CollectEventsPorts<'_> {
-        CollectEventsPorts { append: self.append(), rejected: &*self.rejected, queues: &*self.queues, clock: &*self.clock }
+        CollectEventsPorts {
+            append: self.append(),
+            rejected: &*self.rejected,
+            queues: &*self.queues,
+            clock: &*self.clock,
+            definitions: &*self.definitions,
+            gate: &self.gate,
+        }
     }
 
     /// What `store-collected` needs.
@@ -233,6 +253,12 @@ impl App {
             read: ReadProjectionPorts { streams: &*self.streams, snapshots: &*self.snapshots, definitions, most_events: MOST_EVENTS },
             manage: ManageProjectionsPorts { definitions, projections: &*self.projections, clock: &*self.clock, random: &*self.random },
         }
+    }
+
+    /// What `manage-schemas` needs.
+    #[must_use]
+    pub fn registering(&self) -> ManageSchemasPorts<'_> {
+        ManageSchemasPorts { definitions: &*self.definitions, schemas: &*self.schemas, clock: &*self.clock }
     }
 
     /// What finding the events of replays takes.

@@ -25,6 +25,7 @@ use shared::adapters::memory::MemoryBus;
 use shared::adapters::system::{SystemClock, SystemRandom, SystemTimer};
 use shared::adapters::webhook::HttpWebhooks;
 use shared::commands::append::KnownHeads;
+use shared::commands::check_schemas::SchemaGate;
 use shared::config::ConfigError;
 use shared::http::openapi;
 use shared::ports::token_verifier::TokenVerifier;
@@ -130,6 +131,8 @@ async fn serve(options: &Options) -> Result<(), RunError> {
         keys: Arc::new(events.clone()),
         definitions: Arc::new(events.clone()),
         streams: Arc::new(events.clone()),
+        schemas: Arc::new(events.clone()),
+        gate: SchemaGate::default(),
         timeline: Arc::new(events.clone()),
         outcomes: Arc::new(events.clone()),
         replays: Arc::new(events.clone()),

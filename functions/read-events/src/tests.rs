@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use shared::adapters::memory::MemoryEvents;
 use shared::adapters::system::{SystemClock, SystemRandom};
 use shared::commands::append::{AppendPorts, KnownHeads};
+use shared::commands::check_schemas::SchemaGate;
 use shared::commands::record_events::{RecordEventsPorts, record_events};
 use shared::domain::access::{Caller, Scope};
 use shared::domain::event_id::EventId;
@@ -31,7 +32,7 @@ fn caller(organization: Option<&str>) -> Caller {
 async fn stored(events: &MemoryEvents, list: &Value) -> Vec<String> {
     let heads = KnownHeads::default();
     let append = AppendPorts { log: events, random: &SystemRandom, heads: &heads };
-    let ports = RecordEventsPorts { append, clock: &SystemClock };
+    let ports = RecordEventsPorts { append, clock: &SystemClock, definitions: events, gate: &SchemaGate::default() };
     let drafts = batch_drafts(&serde_json::value::to_raw_value(list).unwrap()).unwrap();
     let appended = record_events(&ports, &caller(None), drafts, None).await.unwrap();
     appended.events.iter().map(|event| event.id.to_string()).collect()

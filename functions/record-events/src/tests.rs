@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use shared::adapters::memory::MemoryEvents;
 use shared::adapters::system::{SystemClock, SystemRandom};
 use shared::commands::append::{AppendPorts, KnownHeads};
+use shared::commands::check_schemas::SchemaGate;
 use shared::commands::record_events::RecordEventsPorts;
 use shared::domain::access::{Caller, Scope};
 use shared::http::caller::{authorizer_context, with_authorizer_context};
@@ -30,7 +31,7 @@ fn post(path: &str) -> Builder {
 async fn send(events: &MemoryEvents, caller: Option<&Caller>, request: Request) -> Response<Body> {
     let heads = KnownHeads::default();
     let append = AppendPorts { log: events, random: &SystemRandom, heads: &heads };
-    let ports = RecordEventsPorts { append, clock: &SystemClock };
+    let ports = RecordEventsPorts { append, clock: &SystemClock, definitions: events, gate: &SchemaGate::default() };
     let request = match caller {
         Some(caller) => with_authorizer_context(request, authorizer_context(Ok(caller))),
         None => request,

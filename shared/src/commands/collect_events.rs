@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{self, StreamExt as _};
 
 use super::append::AppendPorts;
+use super::check_schemas::SchemaGate;
 use super::dispatch_events::{group_of, to_json};
 use crate::domain::claim::{Claim, ClaimKey, ClaimSubject, Fence, Slot};
 use crate::domain::collected_event::CollectedEvent;
@@ -26,6 +27,7 @@ use crate::domain::version::{ExpectedVersion, Version};
 use crate::domain::work::{CollectWork, HeldEvent, HeldEvents, StreamRef, Tried};
 use crate::ports::clock::Clock;
 use crate::ports::commit_log::{Put, PutNoting, TogetherWith};
+use crate::ports::definition_store::DefinitionStore;
 use crate::ports::queue::{QueueError, QueueSender};
 use crate::ports::rejected_events::RejectedEvents;
 use crate::ports::store_error::StoreError;
@@ -40,6 +42,10 @@ pub struct CollectEventsPorts<'a> {
     pub queues: &'a dyn QueueSender,
     /// Says when events came.
     pub clock: &'a dyn Clock,
+    /// Knows the schemas.
+    pub definitions: &'a dyn DefinitionStore,
+    /// What is known of them.
+    pub gate: &'a SchemaGate,
 }
 
 /// What storing later needs: nothing is queued again.

@@ -1,6 +1,7 @@
 //! One write per file: its ports, its error, and what it does with them.
 
 pub mod append;
+pub mod check_schemas;
 pub mod collect_events;
 pub mod count_events;
 pub mod deliver_webhooks;
@@ -12,6 +13,7 @@ pub mod manage_processors;
 pub mod manage_projections;
 pub mod manage_rejected_events;
 pub mod manage_replays;
+pub mod manage_schemas;
 pub mod manage_subscriptions;
 pub mod process_events;
 pub mod record_events;

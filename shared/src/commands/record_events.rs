@@ -1,12 +1,15 @@
 //! Records events, one or a batch, all or none (BR-EVT-008).
 
 use super::append::{AppendError, AppendPorts, AppendRequest, Appended, append};
+use super::check_schemas::SchemaGate;
 use crate::domain::access::{Caller, ForeignOrganization};
 use crate::domain::body;
 use crate::domain::commit::Commit;
 use crate::domain::event::EventDraft;
+use crate::domain::event_schema::Violation;
 use crate::domain::identifiers::IdempotencyKey;
 use crate::ports::clock::Clock;
+use crate::ports::definition_store::DefinitionStore;
 
 /// What recording needs.
 pub struct RecordEventsPorts<'a> {
@@ -14,6 +17,10 @@ pub struct RecordEventsPorts<'a> {
     pub append: AppendPorts<'a>,
     /// Says when they came.
     pub clock: &'a dyn Clock,
+    /// Knows the schemas.
+    pub definitions: &'a dyn DefinitionStore,
+    /// What is known of them.
+    pub gate: &'a SchemaGate,
 }
 
 /// Why nothing was recorded.
@@ -47,6 +54,16 @@ pub enum RecordEventsError {
         index: usize,
         /// Why it is refused.
         reason: ForeignOrganization,
+    },
+    /// One event does not fit the schema of its type.
+    #[error("event {index} does not fit its schema")]
+    Schema {
+        /// Its index in the request.
+        index: usize,
+        /// Of how many events.
+        of: usize,
+        /// What is wrong with it.
+        violations: Vec<Violation>,
     },
     /// Appending failed.
     #[error(transparent)]
@@ -83,6 +100,12 @@ pub async fn record_events(
     if total > MAX_BATCH_BYTES {
         return Err(RecordEventsError::BatchTooLarge { bytes: total });
     }
+    let (now, of) = (ports.clock.now(), drafts.len());
+    let gate = ports.gate.open(ports.definitions, now).await.map_err(AppendError::Store)?;
+    for (index, draft) in drafts.iter().enumerate() {
+        let checked = gate.check(draft.organization.as_ref(), &draft.details);
+        checked.map_err(|violations| RecordEventsError::Schema { index, of, violations })?;
+    }
     let key = key.map(|key| (caller.organization.clone(), key));
-    Ok(append(&ports.append, &AppendRequest { drafts, key, now: ports.clock.now() }).await?)
+    Ok(append(&ports.append, &AppendRequest { drafts, key, now }).await?)
 }

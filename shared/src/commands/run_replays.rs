@@ -323,7 +323,9 @@ impl Sending<'_> {
         let index = event.place.location().map_or(0, |location| location.index);
         let known = outcome.and_then(|outcome| outcome.events.get(index)).cloned();
         let outcome = known.unwrap_or_else(|| self.definitions.outcome_before_processing(event));
-        ObservedEvent { event: event.clone(), outcome }
+        let mut event = event.clone();
+        self.definitions.upcast([&mut event]);
+        ObservedEvent { event, outcome }
     }
 
     async fn send(&self, observed: &ObservedEvent) -> Answer {

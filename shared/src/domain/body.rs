@@ -2,6 +2,7 @@
 //!
 //! An encoding that was ever written stays readable for good; a test keeps a sample of each.
 
+use std::cell::RefCell;
 use std::io::Read as _;
 
 use serde::de::DeserializeOwned;
@@ -65,12 +66,7 @@ impl Body {
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, BodyError> {
         let value = match self {
             Self::Json(json) => serde_json::from_str(json),
-            Self::Zstd(packed) => {
-                let mut json = Vec::new();
-                let mut reader = zstd::Decoder::new(packed.as_slice()).map_err(|error| BodyError(error.into()))?.take(MAX_UNPACKED_BYTES);
-                reader.read_to_end(&mut json).map_err(|error| BodyError(error.into()))?;
-                serde_json::from_slice(&json)
-            }
+            Self::Zstd(packed) => serde_json::from_slice(&unpacked(packed)?),
         };
         value.map_err(|error| BodyError(error.into()))
     }
@@ -98,6 +94,28 @@ impl Body {
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+thread_local! {
+    /// Making one takes longer than unpacking a commit.
+    static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn unpacked(packed: &[u8]) -> Result<Vec<u8>, BodyError> {
+    let known = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten().filter(|bytes| *bytes <= MAX_UNPACKED_BYTES);
+    if let Some(bytes) = known.and_then(|bytes| usize::try_from(bytes).ok()) {
+        return UNPACKER.with_borrow_mut(|unpacker| {
+            let unpacker = match unpacker {
+                Some(unpacker) => unpacker,
+                None => unpacker.insert(zstd::bulk::Decompressor::new().map_err(|error| BodyError(error.into()))?),
+            };
+            unpacker.decompress(packed, bytes).map_err(|error| BodyError(error.into()))
+        });
+    }
+    let mut bytes = Vec::new();
+    let mut reader = zstd::Decoder::new(packed).map_err(|error| BodyError(error.into()))?.take(MAX_UNPACKED_BYTES);
+    reader.read_to_end(&mut bytes).map_err(|error| BodyError(error.into()))?;
+    Ok(bytes)
 }
 
 /// Whether an event fits a commit of its own, compressed if need be.

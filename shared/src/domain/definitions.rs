@@ -1,16 +1,19 @@
-//! All processors, subscriptions and projections that are defined, as they were at one moment.
+//! All processors, subscriptions, projections and schemas that are defined, as they were at one moment.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::commit::{Commit, CommittedEvent};
 use super::event::{Event, EventDetails};
-use super::identifiers::{OrganizationId, ProcessorId, ProjectionDefinitionId, ProjectionName, SubscriptionId};
+use super::event_schema::{EventSchemas, SchemasInForce};
+use super::identifiers::{EventType, OrganizationId, ProcessorId, ProjectionDefinitionId, ProjectionName, SubscriptionId};
 use super::outcome::EventOutcome;
 use super::processor::Processor;
 use super::projection::ProjectionDefinition;
 use super::stream_id::StreamKey;
 use super::subscription::Subscription;
 use super::timestamp::Timestamp;
+use super::upcaster::Upcasters;
 
 /// All processors, subscriptions and projections. Few: they are read whole, and kept in memory.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +26,8 @@ pub struct Definitions {
     subscriptions: Vec<Arc<Subscription>>,
     /// The projections, by the type of their entities and by name.
     projections: Vec<Arc<ProjectionDefinition>>,
+    /// The schemas of events, by type.
+    schemas: Vec<Arc<EventSchemas>>,
 }
 
 impl Definitions {
@@ -31,7 +36,7 @@ impl Definitions {
     pub fn new(revision: u64, processors: Vec<Processor>, subscriptions: Vec<Subscription>) -> Self {
         let processors = processors.into_iter().map(Arc::new).collect();
         let subscriptions = subscriptions.into_iter().map(Arc::new).collect();
-        Self { revision, processors, subscriptions, projections: Vec::new() }.sorted()
+        Self { revision, processors, subscriptions, projections: Vec::new(), schemas: Vec::new() }.sorted()
     }
 
     /// The same, with these projections.
@@ -64,6 +69,55 @@ impl Definitions {
         let mut later = Self { revision: self.revision + 1, ..self.clone() };
         later.subscriptions.retain(|subscription| subscription.id != *id);
         later
+    }
+
+    /// The same, with these schemas.
+    #[must_use]
+    pub fn and_schemas(mut self, schemas: Vec<EventSchemas>) -> Self {
+        self.schemas = schemas.into_iter().map(Arc::new).collect();
+        self.sorted()
+    }
+
+    /// One change later: with these schemas, in the place of those of their type and organization.
+    #[must_use]
+    pub fn with_schemas(&self, schemas: EventSchemas) -> Self {
+        let mut later = self.without_schemas(schemas.organization.as_ref(), &schemas.event_type);
+        later.schemas.push(Arc::new(schemas));
+        later.sorted()
+    }
+
+    /// One change later: without the schemas of this type that are this organization's.
+    #[must_use]
+    pub fn without_schemas(&self, organization: Option<&OrganizationId>, event_type: &EventType) -> Self {
+        let mut later = Self { revision: self.revision + 1, ..self.clone() };
+        later.schemas.retain(|schemas| schemas.event_type != *event_type || schemas.organization.as_ref() != organization);
+        later
+    }
+
+    /// Every type's schemas, by type.
+    pub fn schemas(&self) -> impl Iterator<Item = &Arc<EventSchemas>> {
+        self.schemas.iter()
+    }
+
+    /// The schemas that an organization's events are held to; nothing if there are none at all.
+    #[must_use]
+    pub fn schemas_in_force(&self, organization: Option<&OrganizationId>) -> Option<SchemasInForce> {
+        (!self.schemas.is_empty()).then(|| SchemasInForce::of(organization, self.schemas.iter()))
+    }
+
+    /// The events as their newest schema versions have them.
+    pub fn upcast<'a>(&self, events: impl IntoIterator<Item = &'a mut Event>) {
+        if self.schemas.is_empty() {
+            return;
+        }
+        let mut known: BTreeMap<Option<OrganizationId>, Upcasters> = BTreeMap::new();
+        for event in events {
+            let organization = event.organization().cloned();
+            let upcasters = known
+                .entry(organization)
+                .or_insert_with_key(|organization| SchemasInForce::of(organization.as_ref(), self.schemas.iter()).upcasters());
+            event.details = upcasters.upcast(event.details.clone());
+        }
     }
 
     /// One change later: with this projection, in the place of the one of its id.
@@ -107,6 +161,7 @@ impl Definitions {
             };
             key(one).cmp(&key(other))
         });
+        self.schemas.sort_by(|one, other| (&one.event_type, &one.organization).cmp(&(&other.event_type, &other.organization)));
         self
     }
 

@@ -14,6 +14,7 @@ mod document;
 pub mod domain_event;
 pub mod event;
 pub mod event_id;
+pub mod event_schema;
 pub mod happening;
 pub mod identifiers;
 pub mod json;

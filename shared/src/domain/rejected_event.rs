@@ -83,11 +83,13 @@ pub enum RejectionReason {
     InvalidFields,
     /// It has too many bytes.
     TooLarge,
+    /// It does not fit the schema of its type.
+    Schema,
 }
 
 impl RejectionReason {
     /// Every reason.
-    pub const ALL: &'static [Self] = &[Self::InvalidJson, Self::InvalidFields, Self::TooLarge];
+    pub const ALL: &'static [Self] = &[Self::InvalidJson, Self::InvalidFields, Self::TooLarge, Self::Schema];
 
     /// The word for this value in JSON and in documents.
     #[must_use]
@@ -96,6 +98,7 @@ impl RejectionReason {
             Self::InvalidJson => "invalid_json",
             Self::InvalidFields => "invalid_fields",
             Self::TooLarge => "too_large",
+            Self::Schema => "schema",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::document::{Document, Node, Unfit, parse_path};
-use super::event::EventDetails;
+use super::event::{BodyDigest, EventDetails};
 use super::identifiers::{EventType, SchemaVersion};
 use super::json::JsonObject;
 
@@ -121,6 +121,22 @@ impl Upcasters {
     /// These upcasters; of two for the same type and version, the last.
     pub fn new(upcasters: impl IntoIterator<Item = Upcaster>) -> Self {
         Self(upcasters.into_iter().map(|upcaster| ((upcaster.event_type.clone(), upcaster.from.clone()), upcaster)).collect())
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Tells them from others: 0 for none.
+    #[must_use]
+    pub fn digest(&self) -> u32 {
+        if self.is_empty() {
+            return 0;
+        }
+        let digest = BodyDigest::of(format!("{:?}", self.0).as_bytes()).0;
+        u32::try_from(digest >> 96).unwrap_or_default().max(1)
     }
 
     /// Whether one more would let some event be read for ever: it leads back to where it starts.

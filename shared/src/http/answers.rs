@@ -8,6 +8,7 @@ pub mod keys;
 pub mod processors;
 pub mod projections;
 pub mod replays;
+pub mod schemas;
 pub mod statistics;
 pub mod subscriptions;
 

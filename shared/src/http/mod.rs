@@ -24,5 +24,6 @@ pub mod replay_request;
 pub mod request;
 pub mod respond;
 pub mod routes;
+pub mod schema_request;
 pub mod subscription_request;
 pub mod webhook_body;

@@ -2,6 +2,7 @@
 
 mod collecting;
 mod dead_letters;
+mod event_schemas;
 mod events;
 mod keys;
 mod parts;
@@ -66,6 +67,7 @@ pub fn document() -> OpenApi {
         ("Collection", "Taking in events of pages, apps, SDKs and other systems."),
         ("Projections", "The state of an entity, now or as it was."),
         ("Replay", "Events of the past, sent again."),
+        ("Schemas", "What the data of events must look like."),
         ("Subscriptions", "Who is sent which events, and what became of that."),
         ("Processors", "What is done with events once they are stored."),
         ("Dead letters", "Work that was given up."),
@@ -105,7 +107,7 @@ fn components() -> Components {
     let components = ComponentsBuilder::new();
     let mut write_key = Http::new(HttpAuthScheme::Basic);
     write_key.description = Some("An API key with the scope `events:collect` as the user name, and no password.".to_owned());
-    let components = replays::with_schemas(projections::with_schemas(collecting::with_schemas(components)));
+    let components = event_schemas::with_schemas(replays::with_schemas(projections::with_schemas(collecting::with_schemas(components))));
     let components = dead_letters::with_schemas(processors::with_schemas(subscriptions::with_schemas(components)));
     components
         .security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(key)))
@@ -213,6 +215,7 @@ fn describe(endpoint: Endpoint) -> Description {
         Endpoint::ManageRejectedEvents(endpoint) => collecting::describe_rejected(endpoint),
         Endpoint::ReadProjections(endpoint) => projections::describe_projections(endpoint),
         Endpoint::ReplayEvents(endpoint) => replays::describe_replays(endpoint),
+        Endpoint::ManageSchemas(endpoint) => event_schemas::describe_schemas(endpoint),
     }
 }
 
@@ -223,7 +226,8 @@ mod tests {
 
     use super::*;
     use crate::http::{
-        dead_letter_request, draft, key_request, processor_request, projection_request, query_request, replay_request, subscription_request,
+        dead_letter_request, draft, key_request, processor_request, projection_request, query_request, replay_request, schema_request,
+        subscription_request,
     };
 
     fn json_document() -> Value {
@@ -298,6 +302,7 @@ mod tests {
         processor_request::specimen(&to_raw_value(&processors::example_test()).unwrap()).unwrap();
         projection_request::projection_draft(&to_raw_value(&projections::example_request()).unwrap()).unwrap();
         replay_request::replay_request(&to_raw_value(&replays::example_request()).unwrap()).unwrap();
+        schema_request::schema_draft(&to_raw_value(&event_schemas::example_request()).unwrap()).unwrap();
         projection_request::dry_run(&to_raw_value(&projections::example_dry_run()).unwrap()).unwrap();
         dead_letter_request::redrive_request(&to_raw_value(&dead_letters::example_redrive()).unwrap()).unwrap();
     }
@@ -320,6 +325,7 @@ mod tests {
             ("ProjectionDefinition", projections::example_definition()),
             ("StartedReplay", replays::example_started()),
             ("Replay", replays::example_replay()),
+            ("EventSchemas", event_schemas::example_schemas()),
             ("DeadLetters", dead_letters::example_dead_letters()),
             ("CollectedEvent", collecting::example_accepted()),
             ("CollectedEvents", collecting::example_batch_answer()),

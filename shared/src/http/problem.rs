@@ -16,13 +16,16 @@ use crate::commands::manage_processors::ManageProcessorsError;
 use crate::commands::manage_projections::ManageProjectionsError;
 use crate::commands::manage_rejected_events::ManageRejectedEventsError;
 use crate::commands::manage_replays::ManageReplaysError;
+use crate::commands::manage_schemas::ManageSchemasError;
 use crate::commands::manage_subscriptions::ManageSubscriptionsError;
 use crate::commands::record_events::RecordEventsError;
 use crate::commands::resend_deliveries::ResendDeliveriesError;
 use crate::commands::test_subscription::TestSubscriptionError;
 use crate::domain::access::{ForeignOrganization, Scope};
 use crate::domain::commit::Commit;
+use crate::domain::event_schema::Violation;
 use crate::domain::stream_id::StreamId;
+use crate::domain::upcaster::StepProblem;
 use crate::domain::version::{ExpectedVersion, Version};
 use crate::ports::queue::QueueError;
 use crate::ports::store_error::StoreError;
@@ -503,9 +506,24 @@ impl From<RecordEventsError> for Problem {
                 Self::new(ProblemKind::TooLarge, error.to_string())
             }
             RecordEventsError::Foreign { .. } => Self::new(ProblemKind::Forbidden, error.to_string()),
+            RecordEventsError::Schema { index, of, violations } => {
+                let within = (of > 1).then_some(Place::Index(index));
+                let loc: Vec<Place> = [Place::name("body")].into_iter().chain(within).collect();
+                Self::invalid(schema_problems(&violations, &loc))
+            }
             RecordEventsError::Append(error) => error.into(),
         }
     }
+}
+
+/// What is wrong with the `data` of the event at this place of the request. What was sent is not shown.
+pub(super) fn schema_problems(violations: &[Violation], loc: &[Place]) -> Vec<FieldProblem> {
+    let problem = |violation: &Violation| {
+        let steps = ["data"].into_iter().chain(violation.path.iter().map(String::as_str)).map(Place::name);
+        let loc = loc.iter().cloned().chain(steps).collect();
+        FieldProblem::new(FieldProblemKind::ValueError, loc, format!("Value error, {}", violation.message), Value::Null)
+    };
+    violations.iter().map(problem).collect()
 }
 
 /// A list that has more items than it may have.
@@ -699,6 +717,31 @@ impl From<ManageReplaysError> for Problem {
             ManageReplaysError::Foreign(error) => error.into(),
             ManageReplaysError::Queue(error) => error.into(),
             ManageReplaysError::Store(error) => of_definitions(error),
+        }
+    }
+}
+
+impl From<ManageSchemasError> for Problem {
+    fn from(error: ManageSchemasError) -> Self {
+        let text = error.to_string();
+        match error {
+            ManageSchemasError::NotFound => Self::new(ProblemKind::NotFound, "Schema not found"),
+            ManageSchemasError::Bad(_) => Self::invalid(vec![of_field(&["schema"], text)]),
+            ManageSchemasError::Steps(problems) => {
+                let problem = |problem: &StepProblem| {
+                    let step = problem.step.map(|step| step.to_string());
+                    let path: Vec<&str> = ["upcast", "steps"].into_iter().chain(step.as_deref()).collect();
+                    of_field(&path, &problem.message)
+                };
+                Self::invalid(problems.iter().map(problem).collect())
+            }
+            ManageSchemasError::Loop => Self::invalid(vec![of_field(&["upcast", "from"], text)]),
+            ManageSchemasError::VersionTaken(_)
+            | ManageSchemasError::Incompatible { .. }
+            | ManageSchemasError::TooMany(_)
+            | ManageSchemasError::NothingToEnforce => Self::new(ProblemKind::Conflict, text),
+            ManageSchemasError::Foreign(error) => error.into(),
+            ManageSchemasError::Store(error) => of_definitions(error),
         }
     }
 }

@@ -70,6 +70,8 @@ pub enum Endpoint {
     ReadProjections(ReadProjectionsEndpoint),
     /// `functions/replay-events`.
     ReplayEvents(ReplayEventsEndpoint),
+    /// `functions/manage-schemas`.
+    ManageSchemas(ManageSchemasEndpoint),
 }
 
 impl Endpoint {
@@ -90,6 +92,7 @@ impl Endpoint {
             Self::ManageRejectedEvents(_) => "manage-rejected-events",
             Self::ReadProjections(_) => "read-projections",
             Self::ReplayEvents(_) => "replay-events",
+            Self::ManageSchemas(_) => "manage-schemas",
         }
     }
 }
@@ -257,6 +260,19 @@ pub enum ReplayEventsEndpoint {
     Get,
     /// Cancels one.
     Cancel,
+}
+
+/// What `functions/manage-schemas` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ManageSchemasEndpoint {
+    /// Registers a schema.
+    Register,
+    /// Lists the schemas of all types.
+    List,
+    /// Those of one type.
+    Get,
+    /// Removes those of one.
+    Delete,
 }
 
 /// Where a request goes.

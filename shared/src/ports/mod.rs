@@ -17,6 +17,7 @@ pub mod random;
 pub mod rejected_events;
 pub mod replay_store;
 pub mod revision;
+pub mod schema_store;
 pub mod store_error;
 pub mod stream_reader;
 pub mod timeline;

@@ -50,13 +50,18 @@ pub async fn get_event(ports: &ReadEventsPorts<'_>, caller: &Caller, id: EventId
     events.pop().ok_or(ReadEventsError::NotFound)
 }
 
-/// Leaves out of events what a caller that is bound to an organization may not know: what others' processors said.
+/// Brings events into their newest schema versions, and leaves out what a caller that is bound to an organization may not know: what
+/// others' processors said.
 async fn show(ports: &ReadEventsPorts<'_>, caller: &Caller, events: &mut [ObservedEvent]) -> Result<(), StoreError> {
-    if caller.organization.is_none() || events.iter().all(|event| event.outcome.results.is_empty()) {
+    if events.is_empty() {
         return Ok(());
     }
     let definitions = ports.definitions.definitions(Freshness::Recent).await?;
-    for event in events {
+    definitions.upcast(events.iter_mut().map(|observed| &mut observed.event));
+    if caller.organization.is_none() {
+        return Ok(());
+    }
+    for event in events.iter_mut().filter(|event| !event.outcome.results.is_empty()) {
         let outcome = std::mem::replace(&mut event.outcome, EventOutcome::PENDING);
         event.outcome = definitions.shown_to(caller.organization.as_ref(), outcome);
     }

@@ -3,7 +3,10 @@
 //! A read folds so many events at most. What is longer is folded by several reads, each going on from the snapshot of the one
 //! before; while new rules have not come to the end of a stream so, the rules before them answer.
 
+use std::sync::Arc;
+
 use crate::domain::access::{Caller, ForeignOrganization};
+use crate::domain::definitions::Definitions;
 use crate::domain::event::Event;
 use crate::domain::event_id::EventId;
 use crate::domain::identifiers::{EventType, OrganizationId, ProjectionName};
@@ -246,19 +249,30 @@ pub fn standard_name() -> ProjectionName {
     RulesKey::STANDARD_NAME.parse().unwrap_or_else(|_| unreachable!("it is a name"))
 }
 
-/// The rules that an entity's projection of a name has, newest first; none if it has no such projection.
-async fn rules_of(ports: &ReadProjectionPorts<'_>, stream: &StreamKey, name: &ProjectionName) -> Reading<Vec<(RulesKey, Rules)>> {
-    if name.as_str() == RulesKey::STANDARD_NAME {
-        return Ok(vec![(RulesKey::standard(), Rules::standard())]);
-    }
+/// The rules that an entity's projection of a name has, newest first, and all that is defined beside them; none if it has no such
+/// projection.
+async fn rules_of(ports: &ReadProjectionPorts<'_>, stream: &StreamKey, name: &ProjectionName) -> Reading<Option<Known>> {
     // Those that were defined a moment ago are looked for as well.
     for freshness in [Freshness::Recent, Freshness::Current] {
         let definitions = ports.definitions.definitions(freshness).await?;
-        if let Some(definition) = definitions.projection_named(stream, name) {
-            return Ok(definition.versions().collect());
-        }
+        let rules: Vec<(RulesKey, Rules)> = if name.as_str() == RulesKey::STANDARD_NAME {
+            vec![(RulesKey::standard(), Rules::standard())]
+        } else if let Some(definition) = definitions.projection_named(stream, name) {
+            definition.versions().collect()
+        } else {
+            continue;
+        };
+        let upcasters = definitions.schemas_in_force(stream.organization.as_ref()).map(|schemas| schemas.upcasters()).unwrap_or_default();
+        let rules = rules.into_iter().map(|(key, rules)| (key.after(&upcasters), rules)).collect();
+        return Ok(Some(Known { definitions, rules }));
     }
-    Ok(Vec::new())
+    Ok(None)
+}
+
+/// The rules of a projection, and all that is defined beside them.
+struct Known {
+    definitions: Arc<Definitions>,
+    rules: Vec<(RulesKey, Rules)>,
 }
 
 /// The state of this stream's entity; nothing if it has no event, or no such projection.
@@ -271,10 +285,11 @@ async fn state_of(
     match how {
         How::FromSnapshot | How::FromFirstEvent => kept_state(ports, stream, request, how).await,
         How::By(rules) => {
-            let mut fold = Fold::new(rules, request, Projection::default());
+            let definitions = ports.definitions.definitions(Freshness::Recent).await?;
+            let mut fold = Fold::new(rules, &definitions, request, Projection::default());
             let reached = fold.go_on(ports, stream).await?;
             fold.past(reached, ports.most_events)?;
-            let rules = RulesKey { definition: None, version: 0 };
+            let rules = RulesKey { definition: None, version: 0, upcasters: 0 };
             Ok(fold.finished(SnapshotKey { stream: stream.clone(), name: name_of(request), rules }))
         }
     }
@@ -287,13 +302,13 @@ async fn kept_state(
     how: How<'_>,
 ) -> Reading<Option<EntityState>> {
     let (name, anew) = (name_of(request), matches!(how, How::FromFirstEvent));
-    let versions = rules_of(ports, stream, &name).await?;
+    let Some(Known { definitions, rules: versions }) = rules_of(ports, stream, &name).await? else { return Ok(None) };
     let mut building = None;
     for (index, (key, rules)) in versions.iter().enumerate() {
         let key = SnapshotKey { stream: stream.clone(), name: name.clone(), rules: key.clone() };
         let (kept, seen) = ports.snapshots.snapshot(&key).await?;
         let kept = kept.filter(|_| !anew).and_then(Projection::from_snapshot);
-        let mut fold = Fold::new(rules, request, kept.unwrap_or_default());
+        let mut fold = Fold::new(rules, &definitions, request, kept.unwrap_or_default());
         let reached = fold.go_on(ports, stream).await?;
         let is_now = request.moment == Moment::Now && fold.history.is_none();
         let complete = reached != Reached::Bound;
@@ -331,6 +346,7 @@ async fn keep(ports: &ReadProjectionPorts<'_>, key: &SnapshotKey, fold: &Fold<'_
 /// A fold on its way.
 struct Fold<'a> {
     rules: &'a Rules,
+    definitions: &'a Definitions,
     moment: Moment,
     projection: Projection,
     history: Option<History>,
@@ -351,7 +367,7 @@ enum Reached {
 
 impl<'a> Fold<'a> {
     /// A fold that starts from what was kept, if that is not beyond what is asked for.
-    fn new(rules: &'a Rules, request: &ProjectionRequest, kept: Projection) -> Self {
+    fn new(rules: &'a Rules, definitions: &'a Definitions, request: &ProjectionRequest, kept: Projection) -> Self {
         let of_use = match request.moment {
             _ if request.history == WithHistory::Yes => false,
             Moment::Now => true,
@@ -360,6 +376,7 @@ impl<'a> Fold<'a> {
         };
         Self {
             rules,
+            definitions,
             moment: request.moment,
             projection: if of_use { kept } else { Projection::default() },
             history: (request.history == WithHistory::Yes).then(History::default),
@@ -392,7 +409,9 @@ impl<'a> Fold<'a> {
                 if matches!(self.moment, Moment::AtTime(time) if commit.recorded_at > time) {
                     return Ok(Reached::Moment);
                 }
-                for event in commit.to_events() {
+                let mut events = commit.to_events();
+                self.definitions.upcast(&mut events);
+                for event in events {
                     if matches!(self.moment, Moment::AtVersion(version) if event.stream_version > version) {
                         return Ok(Reached::Moment);
                     }

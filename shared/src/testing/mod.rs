@@ -18,6 +18,7 @@ pub mod projection_store;
 pub mod queue;
 pub mod rejected_events;
 pub mod replay_store;
+pub mod schema_store;
 pub mod stream_reader;
 pub mod timeline;
 pub mod webhook_sender;
@@ -50,6 +51,10 @@ macro_rules! store_contracts {
             at_least_as_many_events_are_read_as_are_asked_for_and_the_end_is_known,
             streams_of_other_names_and_organizations_are_not_read,
             the_streams_of_a_name_are_found_whosever_they_are,
+        ]);
+        $crate::contract!(schema_store: $events, [
+            schemas_are_read_back_as_they_were_saved,
+            schemas_that_were_removed_are_gone,
         ]);
         $crate::contract!(timeline: $events, [
             commits_come_in_the_order_of_time,

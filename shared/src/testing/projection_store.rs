@@ -12,7 +12,7 @@ use crate::ports::revision::Revision;
 pub fn key(entity: &str, definition: Option<&str>, version: u32) -> SnapshotKey {
     let definition = definition.map(|id| id.parse().unwrap());
     let name = definition.as_ref().map_or("default", |_| "summary").parse().unwrap();
-    SnapshotKey { stream: stream(entity), name, rules: RulesKey { definition, version } }
+    SnapshotKey { stream: stream(entity), name, rules: RulesKey { definition, version, upcasters: if version == 1 { 0 } else { 0xabc } } }
 }
 
 /// A snapshot at this version.

@@ -17,6 +17,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use shared::adapters::memory::{MemoryEvents, MemoryKeys, MemoryProjections, MemoryRejectedEvents, MemoryReplays};
 use shared::commands::append::KnownHeads;
+use shared::commands::check_schemas::SchemaGate;
 use shared::commands::count_events::{CountEventsPorts, count_events};
 use shared::commands::dispatch_events::{DispatchEventsPorts, dispatch_events};
 use shared::commands::sweep::{SweepReach, Swept};
@@ -91,6 +92,8 @@ fn process(surroundings: &Arc<Surroundings>, clock: &Arc<StoppedClock>, random: 
         streams: Arc::new(MemoryEvents::default()),
         projections: Arc::new(MemoryEvents::default()),
         snapshots: Arc::new(MemoryProjections::default()),
+        schemas: Arc::new(MemoryEvents::default()),
+        gate: SchemaGate::default(),
         deliveries: all(),
         dead_letters: all(),
         rejected: Arc::new(MemoryRejectedEvents::default()),

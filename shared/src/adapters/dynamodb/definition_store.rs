@@ -13,11 +13,12 @@ use super::DynamoEvents;
 use super::failure::store_error;
 use super::items::definitions::{self as written, Change};
 use super::items::{self, Item, number, text};
-use super::keys::{CONFIG_PK, PK, PROCESSOR_PREFIX, REVISION_SK, SK, projection_sk, subscription_sk};
+use super::keys::{CONFIG_PK, PK, PROCESSOR_PREFIX, REVISION_SK, SK, projection_sk, schemas_sk, subscription_sk};
 use super::scan::{Consistency, Direction};
 use crate::adapters::system::SystemRandom;
 use crate::domain::definitions::Definitions;
-use crate::domain::identifiers::{ProjectionDefinitionId, SubscriptionId};
+use crate::domain::event_schema::EventSchemas;
+use crate::domain::identifiers::{EventType, OrganizationId, ProjectionDefinitionId, SubscriptionId};
 use crate::domain::processor::Processor;
 use crate::domain::projection::ProjectionDefinition;
 use crate::domain::subscription::Subscription;
@@ -25,6 +26,7 @@ use crate::ports::definition_store::{DefinitionStore, Freshness};
 use crate::ports::projection_store::ProjectionDefinitionStore;
 use crate::ports::random::Random as _;
 use crate::ports::revision::Revision;
+use crate::ports::schema_store::SchemaStore;
 use crate::ports::store_error::StoreError;
 
 /// How old recent definitions are at most.
@@ -133,6 +135,24 @@ impl ProjectionDefinitionStore for DynamoEvents {
     async fn remove_projection(&self, id: &ProjectionDefinitionId, seen: Revision) -> Result<bool, StoreError> {
         let removed = self.remove_definition(&projection_sk(id), seen).await;
         self.take_note(removed, seen, |definitions| definitions.without_projection(id))
+    }
+}
+
+#[async_trait]
+impl SchemaStore for DynamoEvents {
+    async fn save_schemas(&self, schemas: &EventSchemas, seen: Revision) -> Result<bool, StoreError> {
+        let saved = self.put_definition(written::write_schemas(schemas, seen.0 + 1)?, seen).await;
+        self.take_note(saved, seen, |definitions| definitions.with_schemas(schemas.clone()))
+    }
+
+    async fn remove_schemas(
+        &self,
+        organization: Option<&OrganizationId>,
+        event_type: &EventType,
+        seen: Revision,
+    ) -> Result<bool, StoreError> {
+        let removed = self.remove_definition(&schemas_sk(organization, event_type), seen).await;
+        self.take_note(removed, seen, |definitions| definitions.without_schemas(organization, event_type))
     }
 }
 

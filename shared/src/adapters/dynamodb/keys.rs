@@ -8,8 +8,11 @@ use crate::domain::claim::{ClaimKey, ClaimSubject, Slot};
 use crate::domain::commit::Commit;
 use crate::domain::counters::{CounterKey, CounterScope, IndexList, Period};
 use crate::domain::delivery::DeliveryId;
+use crate::domain::event::BodyDigest;
 use crate::domain::event_id::EventId;
-use crate::domain::identifiers::{OrganizationId, ProcessorId, ProjectionDefinitionId, ReplayId, SessionId, SubscriptionId, UserId};
+use crate::domain::identifiers::{
+    EventType, OrganizationId, ProcessorId, ProjectionDefinitionId, ReplayId, SessionId, SubscriptionId, UserId,
+};
 use crate::domain::message::{LedgerPage, Mark};
 use crate::domain::projection::RulesKey;
 use crate::domain::status::EventStatus;
@@ -140,6 +143,15 @@ pub(super) fn subscription_sk(id: &SubscriptionId) -> String {
     format!("{SUBSCRIPTION_PREFIX}{id}")
 }
 
+/// Sorts among those as well.
+pub(super) const SCHEMAS_PREFIX: &str = "SC#";
+
+/// Types may be longer than a key.
+pub(super) fn schemas_sk(organization: Option<&OrganizationId>, event_type: &EventType) -> String {
+    let organization = organization.map_or("", OrganizationId::as_str);
+    format!("{SCHEMAS_PREFIX}{:032x}", BodyDigest::of(format!("{organization}\0{event_type}").as_bytes()).0)
+}
+
 pub(super) fn projection_sk(id: &ProjectionDefinitionId) -> String {
     format!("{PROJECTION_PREFIX}{id}")
 }
@@ -154,10 +166,9 @@ pub(super) fn snapshot_pk(stream: &StreamKey) -> String {
 pub(super) const SNAPSHOTS: &str = "J#";
 
 pub(super) fn snapshot_sk(rules: &RulesKey) -> String {
-    match &rules.definition {
-        None => format!("{}#{}", RulesKey::STANDARD_NAME, rules.version),
-        Some(definition) => format!("{definition}#{}", rules.version),
-    }
+    let definition = rules.definition.as_ref().map_or(RulesKey::STANDARD_NAME, |definition| definition.as_str());
+    let upcasters = if rules.upcasters == 0 { String::new() } else { format!("#{:x}", rules.upcasters) };
+    format!("{definition}#{}{upcasters}", rules.version)
 }
 
 /// Reads what [`snapshot_pk`] wrote.
@@ -171,9 +182,11 @@ pub(super) fn read_snapshot_pk(pk: &str) -> Option<StreamKey> {
 /// Reads what [`snapshot_sk`] wrote.
 #[cfg(feature = "stream")]
 pub(super) fn read_snapshot_sk(sk: &str) -> Option<RulesKey> {
-    let (rules, version) = sk.rsplit_once('#')?;
+    let mut parts = sk.split('#');
+    let (rules, version, upcasters) = (parts.next()?, parts.next()?, parts.next());
     let definition = if rules == RulesKey::STANDARD_NAME { None } else { Some(rules.parse().ok()?) };
-    Some(RulesKey { definition, version: version.parse().ok()? })
+    let upcasters = upcasters.map_or(Some(0), |digits| u32::from_str_radix(digits, 16).ok())?;
+    Some(RulesKey { definition, version: version.parse().ok()?, upcasters })
 }
 
 /// The partition of a subscription's deliveries.

@@ -10,7 +10,8 @@ use crate::domain::commit::Commit;
 use crate::domain::definitions::Definitions;
 use crate::domain::event::Event;
 use crate::domain::event_id::EventId;
-use crate::domain::identifiers::{OrganizationId, ProjectionDefinitionId, SessionId, SubscriptionId, UserId};
+use crate::domain::event_schema::EventSchemas;
+use crate::domain::identifiers::{EventType, OrganizationId, ProjectionDefinitionId, SessionId, SubscriptionId, UserId};
 use crate::domain::message::{LedgerNote, LedgerPage, Mark};
 use crate::domain::outcome::Outcome;
 use crate::domain::processor::Processor;
@@ -28,6 +29,7 @@ use crate::ports::event_reader::{EventReader, StreamRequest, StreamSlice};
 use crate::ports::outcome_log::{ConcludedCommit, OutcomeLog};
 use crate::ports::projection_store::ProjectionDefinitionStore;
 use crate::ports::revision::Revision;
+use crate::ports::schema_store::SchemaStore;
 use crate::ports::store_error::StoreError;
 use crate::ports::stream_reader::{CommitRun, StreamReader};
 use crate::ports::timeline::{Timeline, TimelinePage};
@@ -235,6 +237,22 @@ impl ProjectionDefinitionStore for MemoryEvents {
 
     async fn remove_projection(&self, id: &ProjectionDefinitionId, seen: Revision) -> Result<bool, StoreError> {
         Ok(self.redefine(seen, |definitions| definitions.without_projection(id)))
+    }
+}
+
+#[async_trait]
+impl SchemaStore for MemoryEvents {
+    async fn save_schemas(&self, schemas: &EventSchemas, seen: Revision) -> Result<bool, StoreError> {
+        Ok(self.redefine(seen, |definitions| definitions.with_schemas(schemas.clone())))
+    }
+
+    async fn remove_schemas(
+        &self,
+        organization: Option<&OrganizationId>,
+        event_type: &EventType,
+        seen: Revision,
+    ) -> Result<bool, StoreError> {
+        Ok(self.redefine(seen, |definitions| definitions.without_schemas(organization, event_type)))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::domain::identifiers::{OrganizationId, ProjectionDefinitionId, Project
 use crate::domain::json::JsonObject;
 use crate::domain::stream_id::{EntityType, StreamKey};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::upcaster::Upcasters;
 
 /// A projection that somebody has defined: of every entity of a type, by rules of their own (BR-PRJ-005).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +52,7 @@ impl ProjectionDefinition {
 
     /// The rules, and those before them, newest first.
     pub fn versions(&self) -> impl Iterator<Item = (RulesKey, Rules)> {
-        let key = |version: u32| RulesKey { definition: Some(self.id.clone()), version };
+        let key = |version: u32| RulesKey { definition: Some(self.id.clone()), version, upcasters: 0 };
         let before = self.before.as_ref().map(|rules| (key(self.version.saturating_sub(1)), rules));
         // They were checked before they were saved.
         std::iter::once((key(self.version), &self.rules)).chain(before).filter_map(|(key, rules)| Some((key, Rules::parse(rules).ok()?)))
@@ -65,6 +66,8 @@ pub struct RulesKey {
     pub definition: Option<ProjectionDefinitionId>,
     /// Which version of them.
     pub version: u32,
+    /// Which upcasters the events go through first: 0 for none.
+    pub upcasters: u32,
 }
 
 impl RulesKey {
@@ -74,7 +77,13 @@ impl RulesKey {
     /// The standard rules. Their version is that of this program: another, once they fold otherwise.
     #[must_use]
     pub const fn standard() -> Self {
-        Self { definition: None, version: 1 }
+        Self { definition: None, version: 1, upcasters: 0 }
+    }
+
+    /// The same rules, on events that went through these upcasters.
+    #[must_use]
+    pub fn after(self, upcasters: &Upcasters) -> Self {
+        Self { upcasters: upcasters.digest(), ..self }
     }
 }
 

@@ -23,7 +23,8 @@ use serde_json::value::RawValue;
 
 use self::settings::{CollectSettings, DoNotTrack};
 use super::fields::{Blank, Fields, text_of};
-use super::problem::{FieldProblem, FieldProblemKind, Place, Problem, ProblemKind};
+use super::problem::{FieldProblem, FieldProblemKind, Place, Problem, ProblemKind, schema_problems};
+use crate::commands::check_schemas::OpenGate;
 use crate::commands::collect_events::{CollectEventsPorts, Collected, collect_events, keep_rejected};
 use crate::domain::body as stored_body;
 use crate::domain::collected_event::{Circumstances, CollectedEvent, Collector, OccurredAt};
@@ -162,8 +163,16 @@ pub async fn take_in(ports: &CollectEventsPorts<'_>, envelope: Envelope<'_>, ite
     let Envelope { collector, circumstances, settings } = envelope;
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     let mut answers: Vec<Option<Item>> = Vec::with_capacity(items.len());
+    // While the store does not answer, events are taken all the same.
+    let gate = ports.gate.open(ports.definitions, ports.clock.now()).await;
+    let gate = gate.inspect_err(|error| tracing::warn!(%error, "events are not held to their schemas")).ok();
     for (index, item) in items.iter().enumerate() {
-        match read(collector, item, &circumstances, settings.most_event_bytes) {
+        let read = read(collector, item, &circumstances, settings.most_event_bytes);
+        let read = read.and_then(|event| match &gate {
+            Some(gate) => fitting(gate, event),
+            None => Ok(event),
+        });
+        match read {
             Ok(event) => {
                 good.push(event);
                 answers.push(None);
@@ -258,6 +267,19 @@ fn read(collector: Collector, item: &RawValue, circumstances: &Circumstances, mo
         return Err(NotRead { problem: Problem::new(ProblemKind::TooLarge, detail), rejection });
     }
     Ok(event)
+}
+
+/// The event, if it fits the schema of its type.
+fn fitting(gate: &OpenGate<'_>, event: CollectedEvent) -> Result<CollectedEvent, NotRead> {
+    match gate.check(event.draft.organization.as_ref(), &event.draft.details) {
+        Ok(()) => Ok(event),
+        Err(violations) => {
+            let problems = schema_problems(&violations, &[Place::name("body")]);
+            let detail = problems.iter().map(FieldProblem::in_a_line).collect::<Vec<_>>().join("; ");
+            let rejection = Rejection { reason: RejectionReason::Schema, detail: detail.chars().take(1000).collect() };
+            Err(NotRead { problem: Problem::invalid(problems), rejection })
+        }
+    }
 }
 
 fn too_large(bytes: usize, most: usize) -> NotRead {

@@ -12,6 +12,7 @@ use crate::domain::access::Scope;
 use crate::domain::category::EventCategory;
 use crate::domain::collected_event::{CallType, Collector};
 use crate::domain::delivery::DeliveryState;
+use crate::domain::event_schema::Enforcement;
 use crate::domain::outcome::ResultStatus;
 use crate::domain::queue::WorkQueue;
 use crate::domain::rejected_event::RejectionReason;
@@ -54,6 +55,12 @@ words!(CallTypeSchema, "CallType", CallType, "A call of an analytics SDK.");
 words!(CollectorSchema, "Collector", Collector, "The door that events of clients come through which nobody controls.");
 words!(RejectionReasonSchema, "RejectionReason", RejectionReason, "What kind of thing is wrong with an event that is not recorded.");
 words!(ReplayStateSchema, "ReplayState", ReplayState, "How a replay is going.");
+words!(
+    EnforcementSchema,
+    "Enforcement",
+    Enforcement,
+    "What becomes of events that do not fit their schema: nothing, a line in the log, or they are refused."
+);
 words!(WorkQueueSchema, "WorkQueue", WorkQueue, "A queue of work.");
 
 /// The schema of objects that producers fill as they like.

@@ -4,8 +4,8 @@ use lambda_http::http::Method;
 
 use super::{
     Access, CollectFrontendEndpoint, Endpoint, ManageDeadLettersEndpoint, ManageKeysEndpoint, ManageProcessorsEndpoint,
-    ManageRejectedEventsEndpoint, ManageSubscriptionsEndpoint, ReadEventsEndpoint, ReadProjectionsEndpoint, ReceiveAnalyticsEndpoint,
-    RecordEventsEndpoint, ReplayEventsEndpoint, Route,
+    ManageRejectedEventsEndpoint, ManageSchemasEndpoint, ManageSubscriptionsEndpoint, ReadEventsEndpoint, ReadProjectionsEndpoint,
+    ReceiveAnalyticsEndpoint, RecordEventsEndpoint, ReplayEventsEndpoint, Route,
 };
 use crate::domain::access::Scope;
 use crate::domain::collected_event::CallType;
@@ -155,6 +155,38 @@ pub const ROUTES: &[Route] = &[
         access: Access::Scope(Scope::Admin),
         operation_id: "cancel_replay",
         summary: "Cancel a replay",
+    },
+    Route {
+        endpoint: Endpoint::ManageSchemas(ManageSchemasEndpoint::Register),
+        method: Method::POST,
+        path: "/api/v1/events/schemas",
+        access: Access::Scope(Scope::Admin),
+        operation_id: "register_schema",
+        summary: "Register the schema of a type of event",
+    },
+    Route {
+        endpoint: Endpoint::ManageSchemas(ManageSchemasEndpoint::List),
+        method: Method::GET,
+        path: "/api/v1/events/schemas",
+        access: Access::Scope(Scope::Read),
+        operation_id: "list_schemas",
+        summary: "List the schemas of events",
+    },
+    Route {
+        endpoint: Endpoint::ManageSchemas(ManageSchemasEndpoint::Get),
+        method: Method::GET,
+        path: "/api/v1/events/schemas/{event_type}",
+        access: Access::Scope(Scope::Read),
+        operation_id: "get_schema",
+        summary: "Read the schemas of a type of event",
+    },
+    Route {
+        endpoint: Endpoint::ManageSchemas(ManageSchemasEndpoint::Delete),
+        method: Method::DELETE,
+        path: "/api/v1/events/schemas/{event_type}",
+        access: Access::Scope(Scope::Admin),
+        operation_id: "delete_schema",
+        summary: "Delete the schemas of a type of event",
     },
     Route {
         endpoint: Endpoint::ManageSubscriptions(ManageSubscriptionsEndpoint::Create),

@@ -6,6 +6,7 @@ use local::app::{App, Checking};
 use shared::adapters::dynamodb::DynamoEvents;
 use shared::adapters::embedded_queues::EmbeddedQueues;
 use shared::commands::append::KnownHeads;
+use shared::commands::check_schemas::SchemaGate;
 use shared::domain::access::ApiKeySecret;
 use shared::http::collect::settings::CollectSettings;
 use shared::ports::clock::Clock;
@@ -38,6 +39,8 @@ impl Surroundings {
             keys: Arc::new(events.clone()),
             definitions: Arc::new(events.clone()),
             streams: Arc::new(events.clone()),
+            schemas: Arc::new(events.clone()),
+            gate: SchemaGate::default(),
             timeline: Arc::new(events.clone()),
             outcomes: Arc::new(events.clone()),
             replays: Arc::new(events.clone()),

@@ -3,10 +3,12 @@
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::deliveries::read_json;
 use super::{BODY, Item, REVISION, corrupt, number, read_number, read_text, text};
 use crate::adapters::dynamodb::keys;
 use crate::adapters::sealing::Secrets;
 use crate::domain::definitions::Definitions;
+use crate::domain::event_schema::EventSchemas;
 use crate::domain::json::JsonObject;
 use crate::domain::processor::Processor;
 use crate::domain::projection::ProjectionDefinition;
@@ -55,6 +57,12 @@ pub(in crate::adapters::dynamodb) fn write_subscription(
 pub(in crate::adapters::dynamodb) fn write_projection(projection: &ProjectionDefinition, revision: u64) -> Result<Item, StoreError> {
     let json = serde_json::to_string(projection).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     Ok(open_item(keys::projection_sk(&projection.id), json, revision))
+}
+
+/// The item of a type's schemas.
+pub(in crate::adapters::dynamodb) fn write_schemas(schemas: &EventSchemas, revision: u64) -> Result<Item, StoreError> {
+    let json = serde_json::to_string(schemas).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    Ok(open_item(keys::schemas_sk(schemas.organization.as_ref(), &schemas.event_type), json, revision))
 }
 
 /// The item of a definition without secrets.
@@ -157,15 +165,15 @@ pub(in crate::adapters::dynamodb) fn write_revision(revision: u64, change: Chang
 /// A save changes a definition and the revision together, but a reader of several items may see one changed and the other not
 /// yet. Whoever saves has seen the revision before, so only the last change can be half seen.
 pub(in crate::adapters::dynamodb) fn read_definitions(items: &[Item], secrets: &Secrets) -> Result<Option<Definitions>, StoreError> {
-    let (mut processors, mut subscriptions, mut projections, mut revision) = (Vec::new(), Vec::new(), Vec::new(), None);
+    let (mut processors, mut subscriptions, mut projections, mut schemas, mut revision) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), None);
     for item in items {
         match read_text(item, keys::SK)? {
             keys::REVISION_SK => revision = Some(item),
             sk if sk.starts_with(keys::PROCESSOR_PREFIX) => processors.push(read_processor(item, secrets)?),
             sk if sk.starts_with(keys::SUBSCRIPTION_PREFIX) => subscriptions.push(read_subscription(item, secrets)?),
-            sk if sk.starts_with(keys::PROJECTION_PREFIX) => {
-                projections.push(serde_json::from_str::<ProjectionDefinition>(read_text(item, BODY)?).map_err(|_| corrupt(item, BODY))?);
-            }
+            sk if sk.starts_with(keys::PROJECTION_PREFIX) => projections.push(read_json::<ProjectionDefinition>(item)?),
+            sk if sk.starts_with(keys::SCHEMAS_PREFIX) => schemas.push(read_json::<EventSchemas>(item)?),
             _ => return Err(corrupt(item, keys::SK)),
         }
     }
@@ -177,5 +185,5 @@ pub(in crate::adapters::dynamodb) fn read_definitions(items: &[Item], secrets: &
         Some(item) => !removed && read_number::<u64>(item, REVISION)? == revision,
         None => removed,
     };
-    Ok(is_whole.then(|| Definitions::new(revision, processors, subscriptions).and_projections(projections)))
+    Ok(is_whole.then(|| Definitions::new(revision, processors, subscriptions).and_projections(projections).and_schemas(schemas)))
 }

@@ -309,6 +309,18 @@ async fn new_rules_answer_for_a_long_stream_once_they_have_come_to_its_end() {
     let found = ports.read(10, &now).await;
     assert_eq!(found.as_ref().unwrap().key.rules.version, 2);
     check(&known, false, found).unwrap();
+    // A rebuild does at once what takes four requests. Beyond that, reading goes on with it.
+    let rebuild = async |most: usize| {
+        let name = "summary".parse().ok();
+        rebuild_projection(&ports.reading(most), &anybody(), stream("order:1").stream, None, name).await
+    };
+    for most in [13, 12] {
+        let answer = rebuild(most).await;
+        assert_eq!(answer.is_ok_and(|state| state.key.rules.version == 2), most == 13, "the rules before answer meanwhile");
+        let found = ports.read(10, &now).await;
+        assert_eq!(found.as_ref().unwrap().key.rules.version, 2, "and is the state again");
+        check(&known, false, found).unwrap();
+    }
     // What is asked of the past cannot wait.
     let past = request(false, Moment::AtTime(Timestamp::MIN.plus_micros(1)), WithHistory::No);
     assert!(matches!(ports.read(10, &past).await, Err(ReadProjectionError::NotThen)));

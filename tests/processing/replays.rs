@@ -371,7 +371,43 @@ async fn a_target_that_takes_nothing_ends_the_replay() {
         world.settle().await;
         let ended = replay(&client, &id).await;
         assert_eq!(json!([ended["status"], ended["reason"]]), json!(["failed", reason]));
+        assert_eq!(ended["failed"], u8::from(reason.ends_with("410")), "what was refused is counted: {ended}");
     }
+}
+
+/// Records so many events of `order:1` in one commit.
+async fn record_batch(client: &Client<'_>, count: usize) {
+    let event = json!({"event_type": "many", "stream_id": "order:1"});
+    client.post("/api/v1/events/batch", &json!(vec![event; count])).await.succeeds();
+}
+
+/// How often it was saved.
+async fn saves(world: &World, id: &str) -> u64 {
+    world.app.app.replays.replay(&id.parse().unwrap()).await.unwrap().1.0
+}
+
+/// However many events a commit has.
+#[tokio::test]
+async fn batches_are_sent_in_parts_and_what_is_refused_a_hundred_times_is_not_sent_again_and_again() {
+    let world = World::open().await;
+    let client = world.app.client().await;
+    for _ in 0..5 {
+        record_batch(&client, 100).await;
+    }
+    world.settle().await;
+    subscribe(&client, json!({})).await;
+    let asked = json!({"stream_id": "order:1", "from_version": 50, "to_version": 470, "target_service": "shop", "rate_limit": 1000});
+    let id = start(&client, asked).await;
+    world.settle().await;
+    assert_eq!(counts(&replay(&client, &id).await), json!(["completed", 421, 0, 0]));
+    let versions: Vec<u64> = replayed(&world).iter().map(|request| request.event("stream_version").as_u64().unwrap()).collect();
+    assert_eq!(versions, (50..=470).collect::<Vec<u64>>());
+    assert!(saves(&world, &id).await >= 5, "when it was begun, taken up, twice on its way, and at its end");
+    world.receivers.always(URL, Reaction::Answer(400));
+    let id = start(&client, json!({"stream_id": "order:1", "target_service": "shop"})).await;
+    world.settle().await;
+    assert_eq!(counts(&replay(&client, &id).await), json!(["failed", 0, 0, 100]));
+    assert_eq!(replayed(&world).len(), 421 + 100);
 }
 
 #[tokio::test]
@@ -381,8 +417,9 @@ async fn a_replay_keeps_to_its_rate() {
     record(&client, 100).await;
     world.settle().await;
     subscribe(&client, json!({})).await;
-    start(&client, json!({"stream_id": "order:1", "target_service": "shop", "rate_limit": 2})).await;
+    let id = start(&client, json!({"stream_id": "order:1", "target_service": "shop", "rate_limit": 2})).await;
     world.settle().await;
+    assert!(saves(&world, &id).await >= 25, "how far it is, and whether it is to go on, is looked at every two seconds");
     let requests = replayed(&world);
     assert_eq!(requests.len(), 100);
     let took = requests[99].at.since(requests[0].at).unwrap();

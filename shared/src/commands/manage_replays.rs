@@ -145,6 +145,8 @@ type Managing<T> = Result<T, ManageReplaysError>;
 
 /// How many pages of a query are counted that counters know nothing of.
 const MOST_PAGES: usize = 50;
+/// How long ago a range must have ended for its count to be exact.
+const SETTLED_MICROS: i64 = 60 * 1_000_000;
 /// How many events are looked for at a time.
 const IDS_AT_ONCE: usize = 20;
 /// How often a change is tried that others get in the way of.
@@ -295,7 +297,7 @@ async fn target(ports: &ManageReplaysPorts<'_>, caller: &Caller, request: &Repla
     let definitions = ports.batch.definitions.definitions(Freshness::Current).await?;
     match name.strip_prefix("processor:") {
         Some(name) => processor(&definitions, caller, name),
-        None => subscription(&definitions, caller, name),
+        None => subscription(&definitions, caller, request.organization.as_ref(), name),
     }
 }
 
@@ -311,10 +313,14 @@ fn processor(definitions: &Definitions, caller: &Caller, name: &str) -> Managing
     Ok(Target::Processor(found.id.clone()))
 }
 
-fn subscription(definitions: &Definitions, caller: &Caller, name: &str) -> Managing<Target> {
+fn subscription(definitions: &Definitions, caller: &Caller, organization: Option<&OrganizationId>, name: &str) -> Managing<Target> {
     let own: Vec<_> = definitions.subscriptions().filter(|subscription| caller.sees(subscription.organization.as_ref())).collect();
     let by_id = own.iter().find(|subscription| subscription.id.as_str() == name);
-    let by_name: Vec<_> = own.iter().filter(|subscription| subscription.subscriber_name == name).collect();
+    let mut by_name: Vec<_> = own.iter().filter(|subscription| subscription.subscriber_name == name).collect();
+    // Of several, the organization's own is meant.
+    if by_name.len() > 1 && organization.is_some() {
+        by_name.retain(|subscription| subscription.organization.as_ref() == organization);
+    }
     let found = match (by_id, by_name.as_slice()) {
         (Some(found), _) => found,
         (None, [found]) => found,
@@ -355,7 +361,13 @@ async fn select(ports: &ManageReplaysPorts<'_>, caller: &Caller, request: &Repla
         }
         Wanted::Time(filter) => {
             let filter = EventFilter { organization, ..filter.clone() };
-            let count = count(ports, &filter).await?;
+            let count = match count(ports, &filter).await? {
+                // What comes while it is counted is in the range, or may be: counters are some seconds behind.
+                Total::Exactly(count) if filter.to.is_none_or(|to| to > ports.batch.clock.now().plus_micros(-SETTLED_MICROS)) => {
+                    Total::AtLeast(count)
+                }
+                count @ (Total::Exactly(_) | Total::AtLeast(_)) => count,
+            };
             Ok((Selection::Time(filter), count))
         }
     }

@@ -58,6 +58,8 @@ pub struct Batch {
 
 /// About how many events a batch has.
 pub const EVENTS_A_BATCH: usize = 200;
+/// How many commits of a stream are read before it is known how many events they hold.
+const COMMITS_TO_BEGIN_WITH: usize = 4;
 /// How many commits are looked at at a time.
 const COMMITS_A_READ: usize = 100;
 /// How far clocks that record events and clocks that say when they happened may be apart, for the order of late events.
@@ -128,20 +130,26 @@ async fn of_stream(ports: &ReplayBatchPorts<'_>, stream: &StreamRef, after: Vers
     if after >= to {
         return Ok(nothing);
     }
-    let mut run = ports.streams.commits_after(&key, after, EVENTS_A_BATCH).await?;
-    if run.commits.first().is_none_or(|commit| commit.first > after.next()) {
-        // It starts within a commit.
-        run.commits.splice(0..0, ports.log.commit_holding(&key, after.next()).await?);
+    let (mut events, mut read, mut to_the_end): (Vec<Event>, Version, bool) = (Vec::new(), after, false);
+    let mut wanted = COMMITS_TO_BEGIN_WITH;
+    while events.len() < EVENTS_A_BATCH && read < to && !to_the_end {
+        let mut run = ports.streams.commits_after(&key, read, wanted).await?;
+        if read == after && run.commits.first().is_none_or(|commit| commit.first > after.next()) {
+            // It starts within a commit.
+            run.commits.splice(0..0, ports.log.commit_holding(&key, after.next()).await?);
+        }
+        let Some(last) = run.commits.last().map(Commit::last) else { break };
+        (read, to_the_end) = (last, run.to_the_end);
+        let found = run.commits.iter().flat_map(Commit::to_events);
+        events.extend(found.filter(|event| event.stream_version > after && event.stream_version <= to));
+        // Commits hold one event or a hundred: the next have about as many as these.
+        wanted = EVENTS_A_BATCH.saturating_sub(events.len()).saturating_mul(run.commits.len()).div_ceil(events.len().max(1)).max(1);
     }
-    let Some(reached) = run.commits.last().map(Commit::last) else { return Ok(nothing) };
-    let events = run.commits.iter().flat_map(Commit::to_events);
-    let events: Vec<Event> = events.filter(|event| event.stream_version > after && event.stream_version <= to).collect();
-    Ok(Batch {
-        streams: [(stream.clone(), events)].into(),
-        place: Some(Place::Version(reached.min(to))),
-        is_last: run.to_the_end || reached >= to,
-        ..nothing
-    })
+    // The rest of a commit is for the next batch.
+    events.truncate(EVENTS_A_BATCH);
+    let Some(reached) = events.last().map(|event| event.stream_version) else { return Ok(nothing) };
+    let is_last = reached >= to || (to_the_end && reached >= read);
+    Ok(Batch { streams: [(stream.clone(), events)].into(), place: Some(Place::Version(reached)), is_last, ..nothing })
 }
 
 async fn of_list(ports: &ReplayBatchPorts<'_>, refs: &[EventRef], start: usize) -> Result<Batch, StoreError> {

@@ -5,7 +5,7 @@
 //! their order.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -69,6 +69,8 @@ const BUDGET: Duration = Duration::from_secs(40);
 const LEASE: Duration = Duration::from_secs(100);
 /// How long after it should have gone on somebody looks whether it does.
 const LOOK_AFTER: Duration = Duration::from_mins(2);
+/// For how long it sends before it saves how far it is, and looks whether it is to go on and to whom.
+const SLICE: Duration = Duration::from_secs(2);
 /// How many streams are sent at a time.
 const STREAMS_AT_ONCE: usize = 16;
 /// How many failures one stands for that took several attempts.
@@ -169,10 +171,13 @@ impl Run {
             Ok(receiver) => receiver,
             Err(reason) => return Ok(Step::Ended(ReplayState::Failed, Some(reason))),
         };
-        let sending = Sending { ports, definitions: &definitions, receiver, replay, pace: &self.pace, deadline: self.deadline };
+        let deadline = self.deadline.min(ports.batch.clock.now().plus(SLICE));
+        let failed_in_a_row = AtomicU32::new(replay.tally.failed_in_a_row);
+        let sending = Sending { ports, definitions: &definitions, receiver, replay, pace: &self.pace, deadline, failed_in_a_row };
         let streams: Vec<(&StreamRef, &Vec<Event>)> = batch.streams.iter().collect();
         let mut sent: Vec<Sent> = Vec::with_capacity(streams.len());
-        for some in streams.chunks(STREAMS_AT_ONCE) {
+        // No more at a time than may be sent in a second: each of them may have to wait for its turn.
+        for some in streams.chunks(STREAMS_AT_ONCE.min(usize::try_from(replay.rate).unwrap_or(STREAMS_AT_ONCE)).max(1)) {
             let each = some.iter().map(|(_, events)| sending.send_stream(events));
             sent.extend(join_all(each).await.into_iter().collect::<Result<Vec<Sent>, StoreError>>()?);
         }
@@ -197,7 +202,7 @@ fn note(replay: &mut Replay, batch: Batch, sent: impl Iterator<Item = (StreamRef
         match sent.stop {
             None => {}
             Some(Stop::Gone(reason)) => return Step::Ended(ReplayState::Failed, Some(reason)),
-            Some(Stop::Deadline) => stopped = true,
+            Some(Stop::Enough) => stopped = true,
             Some(Stop::Again(wait)) => later = later.max(Some(wait)),
         }
     }
@@ -210,10 +215,10 @@ fn note(replay: &mut Replay, batch: Batch, sent: impl Iterator<Item = (StreamRef
         replay.attempt = if Replay::delay_after(replay.attempt).is_some() { replay.attempt + 1 } else { 1 };
         return Step::Later(wait.max(own).min(Outgoing::MAX_DELAY));
     }
-    if stopped {
-        return Step::Later(Duration::ZERO);
-    }
     replay.attempt = 1;
+    if stopped {
+        return Step::On;
+    }
     for (stream, through, until) in batch.ahead {
         replay.checkpoint.advance(&stream, through, until);
     }
@@ -233,8 +238,8 @@ struct Sent {
 
 /// Why the rest of a stream was not sent.
 enum Stop {
-    /// The time of this message is over.
-    Deadline,
+    /// It is time to save how far it is, or so much was refused that it is to be seen whether to go on.
+    Enough,
     /// The target is to be asked again, at the earliest after so long.
     Again(Duration),
     /// The target wants nothing any more.
@@ -283,6 +288,8 @@ struct Sending<'a> {
     replay: &'a Replay,
     pace: &'a Pace,
     deadline: Timestamp,
+    /// How many were refused one after the other.
+    failed_in_a_row: AtomicU32,
 }
 
 impl Sending<'_> {
@@ -291,8 +298,9 @@ impl Sending<'_> {
         let mut sent = Sent { done: Vec::with_capacity(events.len()), gave_up: None, stop: None };
         let mut outcome: Option<(EventId, Option<Outcome>)> = None;
         for event in events {
-            if self.ports.batch.clock.now() >= self.deadline {
-                sent.stop = Some(Stop::Deadline);
+            let failed = self.failed_in_a_row.load(Ordering::Relaxed);
+            if self.ports.batch.clock.now() >= self.deadline || failed >= ReplayTally::MOST_IN_A_ROW {
+                sent.stop = Some(Stop::Enough);
                 break;
             }
             if outcome.as_ref().is_none_or(|(commit, _)| *commit != event.commit) {
@@ -300,7 +308,14 @@ impl Sending<'_> {
             }
             let of_commit = outcome.as_ref().and_then(|(_, outcome)| outcome.as_ref());
             match self.send(&self.observed(event, of_commit)).await {
-                Answer::End(end) => sent.done.push((event.clone(), end)),
+                Answer::End(end) => {
+                    match end {
+                        EventEnd::Failed(_) => _ = self.failed_in_a_row.fetch_add(1, Ordering::Relaxed),
+                        EventEnd::Taken => self.failed_in_a_row.store(0, Ordering::Relaxed),
+                        EventEnd::NotWanted => {}
+                    }
+                    sent.done.push((event.clone(), end));
+                }
                 // What has failed as often as it may holds up nothing after it.
                 Answer::Again(reason, _) if sent.gave_up.is_none() && Replay::delay_after(self.replay.attempt).is_none() => {
                     sent.gave_up = Some(event.id);
@@ -311,6 +326,7 @@ impl Sending<'_> {
                     break;
                 }
                 Answer::Gone(reason) => {
+                    sent.done.push((event.clone(), EventEnd::Failed(reason.clone())));
                     sent.stop = Some(Stop::Gone(reason));
                     break;
                 }

@@ -153,7 +153,7 @@ pub enum ReadProjectionError {
         most: usize,
     },
     /// The projection is being built, each request a part of it.
-    #[error("the projection is being built and has come to version {version}: ask again")]
+    #[error("the projection is being built and has come to version {version}: GET it again, and it goes on from there")]
     Building {
         /// How far it is.
         version: Version,
@@ -172,6 +172,8 @@ type Reading<T> = Result<T, ReadProjectionError>;
 pub const MOST_EVENTS: usize = 50_000;
 /// About the most bytes of events that one request folds.
 const MOST_BYTES: usize = 128 * 1024 * 1024;
+/// How many times as much a rebuild folds.
+const REBUILD_ROUNDS: usize = 4;
 /// How many events are asked for at a time.
 const EVENTS_A_READ: usize = 10_000;
 
@@ -307,8 +309,11 @@ async fn kept_state(
     for (index, (key, rules)) in versions.iter().enumerate() {
         let key = SnapshotKey { stream: stream.clone(), name: name.clone(), rules: key.clone() };
         let (kept, seen) = ports.snapshots.snapshot(&key).await?;
+        let anew = anew && index == 0;
         let kept = kept.filter(|_| !anew).and_then(Projection::from_snapshot);
         let mut fold = Fold::new(rules, &definitions, request, kept.unwrap_or_default());
+        // What is kept goes on answering until a new fold is in its place: so that is done at once, as far as that is possible.
+        fold.rounds = if anew { REBUILD_ROUNDS } else { 1 };
         let reached = fold.go_on(ports, stream).await?;
         let is_now = request.moment == Moment::Now && fold.history.is_none();
         let complete = reached != Reached::Bound;
@@ -352,6 +357,8 @@ struct Fold<'a> {
     history: Option<History>,
     read: ReadSince,
     events: usize,
+    /// How many times as much as usual is folded.
+    rounds: usize,
 }
 
 /// Where a fold has stopped.
@@ -382,6 +389,7 @@ impl<'a> Fold<'a> {
             history: (request.history == WithHistory::Yes).then(History::default),
             read: ReadSince::default(),
             events: 0,
+            rounds: 1,
         }
     }
 
@@ -394,7 +402,7 @@ impl<'a> Fold<'a> {
             if matches!(self.moment, Moment::AtVersion(version) if version <= self.version()) {
                 return Ok(Reached::Moment);
             }
-            if self.events >= ports.most_events || self.read.bytes >= MOST_BYTES {
+            if self.events >= self.rounds * ports.most_events || self.read.bytes >= self.rounds * MOST_BYTES {
                 return Ok(Reached::Bound);
             }
             let wanted = EVENTS_A_READ.min(ports.most_events).min(match self.moment {

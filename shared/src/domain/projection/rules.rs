@@ -124,7 +124,8 @@ impl Rules {
     /// # Errors
     /// Everything that cannot be understood.
     pub fn parse(rules: &JsonObject) -> Result<Self, Vec<RuleProblem>> {
-        let mut reader = Reader { operations: 0, path: Vec::new(), problems: Vec::new() };
+        let exact = Node::parse(rules.as_str()).unwrap_or(Node::List(Vec::new()));
+        let mut reader = Reader { exact, operations: 0, path: Vec::new(), problems: Vec::new() };
         let mut declared = Vec::new();
         let value = rules.to_value();
         let members = value.as_object().cloned().unwrap_or_default();
@@ -310,6 +311,8 @@ impl<'a> Seen<'a> {
 
 /// Reads rules, and notes all that is wrong with them.
 struct Reader {
+    /// What it reads, with numbers as they were written.
+    exact: Node,
     operations: usize,
     /// Where it is.
     path: Vec<String>,
@@ -416,7 +419,8 @@ impl Reader {
                 }
                 Some(Template::List(made))
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) => Node::parse(&value.to_string()).ok().map(Template::Fixed),
+            // As it was written: a number of many digits is another one once it was read.
+            Value::Null | Value::Bool(_) | Value::Number(_) => self.exact.at(&self.path).cloned().map(Template::Fixed),
         }
     }
 

@@ -77,6 +77,14 @@ fn what_the_standard_projection_counts_is_not_changed_by_an_event_that_names_it(
 }
 
 #[test]
+fn numbers_in_rules_count_as_they_were_written() {
+    let rules = r#"{"*":[{"set":{"exact":1.10,"list":[{"a.b":1e2}]}},{"increment":{"sum":1234567890123456789012345678}}]}"#;
+    let rules = Rules::parse(&JsonObject::parse(rules).unwrap()).unwrap();
+    let state = fold(&rules, &order()[..2]).state();
+    assert_eq!(state.as_str(), r#"{"exact":1.10,"list":[{"a.b":1e2}],"sum":2469135780246913578024691356}"#);
+}
+
+#[test]
 fn numbers_in_a_state_are_as_the_events_wrote_them() {
     let event: CommittedEvent =
         serde_json::from_str(r#"{"at":1763892672345678,"event":{"type":"a","data":{"long":123456789012345678901234567890,"price":1.50}}}"#)

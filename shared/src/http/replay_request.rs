@@ -128,6 +128,16 @@ fn wanted(fields: &mut Fields<'_>, filter: EventFilter) -> Option<Wanted> {
     let to = fields.integer("to_version", 0, Version::MAX.get()).map(Version::new);
     let given = |fields: &Fields<'_>, name: &str| fields.given(name).is_some();
     let by_time = given(fields, "start_time") || given(fields, "end_time");
+    // Clients that always send a first version mean nothing by 0 or 1.
+    let starts_later = from.is_some_and(|from| from > Version::new(1));
+    for (name, says) in [("from_version", starts_later), ("to_version", to.is_some())] {
+        if says && !given(fields, "stream_id") {
+            fields.refuse_value(name, "goes with stream_id");
+        }
+    }
+    if from.zip(to).is_some_and(|(from, to)| from > to) {
+        fields.refuse_value("to_version", "comes before from_version");
+    }
     match (given(fields, "stream_id"), given(fields, "event_ids"), by_time) {
         (true, false, false) => {
             let others =
@@ -230,7 +240,9 @@ mod tests {
             (json!({"stream_id": "order:1", "start_time": 0}), vec!["stream_id"]),
             (json!({"stream_id": "order"}), vec!["stream_id"]),
             (json!({"stream_id": "order:1", "event_type": "a"}), vec!["event_type"]),
-            (json!({"start_time": 0}), vec!["end_time"]),
+            (json!({"stream_id": "order:1", "from_version": 9, "to_version": 3}), vec!["to_version"]),
+            (json!({"event_ids": ["0190f3a1-7e1b-7c3d-8e4f-5a6b7c8d9e0f"], "from_version": 2}), vec!["from_version"]),
+            (json!({"start_time": 0, "from_version": 0}), vec!["end_time"]),
             (json!({"start_time": 5, "end_time": 4}), vec!["end_time"]),
             (json!({"event_ids": ["x", 7]}), vec!["event_ids", "event_ids"]),
             (json!({"event_ids": vec![0; 1001]}), vec!["event_ids"]),

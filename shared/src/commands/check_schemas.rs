@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::definitions::Definitions;
 use crate::domain::event::EventDetails;
-use crate::domain::event_schema::{CompiledSchemas, Enforcement, SchemasInForce, Violation};
+use crate::domain::event_schema::{CompiledSchemas, Enforcement, Violation};
 use crate::domain::identifiers::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::ports::definition_store::{DefinitionStore, Freshness};
@@ -49,8 +49,7 @@ impl OpenGate<'_> {
     /// # Errors
     /// The violations of one that is to be refused.
     pub fn check(&self, organization: Option<&OrganizationId>, details: &EventDetails) -> Result<(), Vec<Violation>> {
-        let Some(schemas): Option<SchemasInForce> = self.definitions.schemas_in_force(organization) else { return Ok(()) };
-        match schemas.check(details, self.compiled) {
+        match self.definitions.schemas_in_force(organization).check(details, self.compiled) {
             Err((Enforcement::Reject, violations)) => Err(violations),
             Err((Enforcement::Warn | Enforcement::Off, violations)) => {
                 let first = violations.first();

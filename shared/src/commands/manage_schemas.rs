@@ -208,10 +208,7 @@ pub async fn get_schemas(
 ) -> Managing<Arc<EventSchemas>> {
     let organization = caller.organization_for(organization)?;
     let definitions = ports.definitions.definitions(Freshness::Current).await?;
-    let is_meant = |schemas: &&Arc<EventSchemas>| {
-        schemas.event_type == *event_type && (schemas.organization.is_none() || schemas.organization == organization)
-    };
-    let found = definitions.schemas().filter(is_meant).max_by_key(|schemas| schemas.organization.is_some());
+    let found = definitions.schemas_in_force(organization.as_ref()).of_type(event_type);
     found.cloned().ok_or(ManageSchemasError::NotFound)
 }
 

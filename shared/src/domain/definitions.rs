@@ -1,6 +1,6 @@
 //! All processors, subscriptions, projections and schemas that are defined, as they were at one moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::commit::{Commit, CommittedEvent};
@@ -13,7 +13,6 @@ use super::projection::ProjectionDefinition;
 use super::stream_id::StreamKey;
 use super::subscription::Subscription;
 use super::timestamp::Timestamp;
-use super::upcaster::Upcasters;
 
 /// All processors, subscriptions and projections. Few: they are read whole, and kept in memory.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +27,8 @@ pub struct Definitions {
     projections: Vec<Arc<ProjectionDefinition>>,
     /// The schemas of events, by type.
     schemas: Vec<Arc<EventSchemas>>,
+    /// What follows from them for everybody, and for each organization with schemas of its own: worked out once, and not for every event.
+    in_force: Arc<(SchemasInForce, BTreeMap<OrganizationId, SchemasInForce>)>,
 }
 
 impl Definitions {
@@ -36,7 +37,7 @@ impl Definitions {
     pub fn new(revision: u64, processors: Vec<Processor>, subscriptions: Vec<Subscription>) -> Self {
         let processors = processors.into_iter().map(Arc::new).collect();
         let subscriptions = subscriptions.into_iter().map(Arc::new).collect();
-        Self { revision, processors, subscriptions, projections: Vec::new(), schemas: Vec::new() }.sorted()
+        Self { revision, processors, subscriptions, ..Self::default() }.sorted()
     }
 
     /// The same, with these projections.
@@ -75,7 +76,7 @@ impl Definitions {
     #[must_use]
     pub fn and_schemas(mut self, schemas: Vec<EventSchemas>) -> Self {
         self.schemas = schemas.into_iter().map(Arc::new).collect();
-        self.sorted()
+        self.sorted().in_force()
     }
 
     /// One change later: with these schemas, in the place of those of their type and organization.
@@ -83,7 +84,7 @@ impl Definitions {
     pub fn with_schemas(&self, schemas: EventSchemas) -> Self {
         let mut later = self.without_schemas(schemas.organization.as_ref(), &schemas.event_type);
         later.schemas.push(Arc::new(schemas));
-        later.sorted()
+        later.sorted().in_force()
     }
 
     /// One change later: without the schemas of this type that are this organization's.
@@ -91,7 +92,7 @@ impl Definitions {
     pub fn without_schemas(&self, organization: Option<&OrganizationId>, event_type: &EventType) -> Self {
         let mut later = Self { revision: self.revision + 1, ..self.clone() };
         later.schemas.retain(|schemas| schemas.event_type != *event_type || schemas.organization.as_ref() != organization);
-        later
+        later.in_force()
     }
 
     /// Every type's schemas, by type.
@@ -99,24 +100,33 @@ impl Definitions {
         self.schemas.iter()
     }
 
-    /// The schemas that an organization's events are held to; nothing if there are none at all.
+    /// The schemas that an organization's events are held to.
     #[must_use]
-    pub fn schemas_in_force(&self, organization: Option<&OrganizationId>) -> Option<SchemasInForce> {
-        (!self.schemas.is_empty()).then(|| SchemasInForce::of(organization, self.schemas.iter()))
+    pub fn schemas_in_force(&self, organization: Option<&OrganizationId>) -> &SchemasInForce {
+        let (everybody, own) = &*self.in_force;
+        organization.and_then(|organization| own.get(organization)).unwrap_or(everybody)
+    }
+
+    /// The same, with what follows from the schemas.
+    fn in_force(mut self) -> Self {
+        let everybody = SchemasInForce::of(None, self.schemas.iter());
+        let organizations: BTreeSet<_> = self.schemas.iter().filter_map(|schemas| schemas.organization.clone()).collect();
+        let in_force_of = |own: OrganizationId| {
+            let schemas = SchemasInForce::of(Some(&own), self.schemas.iter());
+            (own, schemas)
+        };
+        let own = organizations.into_iter().map(in_force_of).collect();
+        self.in_force = Arc::new((everybody, own));
+        self
     }
 
     /// The events as their newest schema versions have them.
     pub fn upcast<'a>(&self, events: impl IntoIterator<Item = &'a mut Event>) {
-        if self.schemas.is_empty() {
-            return;
-        }
-        let mut known: BTreeMap<Option<OrganizationId>, Upcasters> = BTreeMap::new();
         for event in events {
-            let organization = event.organization().cloned();
-            let upcasters = known
-                .entry(organization)
-                .or_insert_with_key(|organization| SchemasInForce::of(organization.as_ref(), self.schemas.iter()).upcasters());
-            event.details = upcasters.upcast(event.details.clone());
+            let upcasters = self.schemas_in_force(event.organization()).upcasters();
+            if !upcasters.is_empty() {
+                event.details = upcasters.upcast(event.details.clone());
+            }
         }
     }
 

@@ -191,9 +191,12 @@ impl CompiledSchemas {
     }
 }
 
-/// The schemas that events of one organization are held to.
+/// The schemas that events of one organization are held to, and how they are read.
 #[derive(Debug, Clone, Default)]
-pub struct SchemasInForce(BTreeMap<EventType, Arc<EventSchemas>>);
+pub struct SchemasInForce {
+    by_type: BTreeMap<EventType, Arc<EventSchemas>>,
+    upcasters: Upcasters,
+}
 
 impl SchemasInForce {
     /// Of all schemas, those of the organization, or else those of everybody.
@@ -203,7 +206,15 @@ impl SchemasInForce {
             all.filter(|schemas| schemas.organization.is_none() || schemas.organization.as_ref() == organization).collect();
         // The organization's own come last, in the place of everybody's.
         mine.sort_by_key(|schemas| schemas.organization.is_some());
-        Self(mine.into_iter().map(|schemas| (schemas.event_type.clone(), Arc::clone(schemas))).collect())
+        let by_type: BTreeMap<_, _> = mine.into_iter().map(|schemas| (schemas.event_type.clone(), Arc::clone(schemas))).collect();
+        let upcasters = Upcasters::new(by_type.values().flat_map(|schemas| schemas.upcasters().collect::<Vec<_>>()));
+        Self { by_type, upcasters }
+    }
+
+    /// The schemas of a type.
+    #[must_use]
+    pub fn of_type(&self, event_type: &EventType) -> Option<&Arc<EventSchemas>> {
+        self.by_type.get(event_type)
     }
 
     /// What is wrong with an event, and what becomes of it then; nothing if it fits, or is held to nothing.
@@ -211,7 +222,7 @@ impl SchemasInForce {
     /// # Errors
     /// The violations, and whether they count.
     pub fn check(&self, details: &EventDetails, compiled: &CompiledSchemas) -> Result<(), (Enforcement, Vec<Violation>)> {
-        let Some(schemas) = self.0.get(&details.event_type).filter(|schemas| schemas.enforcement != Enforcement::Off) else {
+        let Some(schemas) = self.of_type(&details.event_type).filter(|schemas| schemas.enforcement != Enforcement::Off) else {
             return Ok(());
         };
         let Some(version) = schemas.version(&details.schema_version) else {
@@ -231,8 +242,8 @@ impl SchemasInForce {
 
     /// How their events are read.
     #[must_use]
-    pub fn upcasters(&self) -> Upcasters {
-        Upcasters::new(self.0.values().flat_map(|schemas| schemas.upcasters().collect::<Vec<_>>()))
+    pub const fn upcasters(&self) -> &Upcasters {
+        &self.upcasters
     }
 }
 

@@ -264,8 +264,8 @@ async fn rules_of(ports: &ReadProjectionPorts<'_>, stream: &StreamKey, name: &Pr
         } else {
             continue;
         };
-        let upcasters = definitions.schemas_in_force(stream.organization.as_ref()).map(|schemas| schemas.upcasters()).unwrap_or_default();
-        let rules = rules.into_iter().map(|(key, rules)| (key.after(&upcasters), rules)).collect();
+        let upcasters = definitions.schemas_in_force(stream.organization.as_ref()).upcasters();
+        let rules = rules.into_iter().map(|(key, rules)| (key.after(upcasters), rules)).collect();
         return Ok(Some(Known { definitions, rules }));
     }
     Ok(None)

@@ -8,8 +8,9 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use super::DynamoEvents;
 use super::failure::store_error;
 use super::items::{Item, text};
-use super::keys::{PK, SK};
-use super::scan::Consistency;
+use super::keys::{self, AFTER_ALL, PK, SK};
+use super::scan::{Consistency, table_key};
+use crate::domain::timestamp::Timestamp;
 use crate::ports::store_error::StoreError;
 
 /// The most keys of one call.
@@ -55,6 +56,26 @@ impl DynamoEvents {
         let calls: Vec<_> = keys.chunks(KEYS_A_CALL).map(|keys| self.batch_get_some(keys.to_vec(), Consistency::Strong)).collect();
         let found: Vec<Vec<Item>> = stream::iter(calls).buffered(CALLS_AT_ONCE).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Items that are due at this moment by their index key `who`, those due first, so many at most: as the last write left them. The
+    /// index holds keys only, and may be behind, so they may not be due any more.
+    pub(super) async fn due_items(&self, who: &str, now: Timestamp, most: usize) -> Result<Vec<Item>, StoreError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(keys::WHO_INDEX)
+            .key_condition_expression("#who = :who AND #order <= :now")
+            .expression_attribute_names("#who", keys::WHO)
+            .expression_attribute_names("#order", keys::ORDER)
+            .expression_attribute_values(":who", text(who))
+            .expression_attribute_values(":now", text(format!("{}#{AFTER_ALL}", now.sort_key())))
+            .limit(i32::try_from(most).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(store_error)?;
+        self.batch_get_current(page.items().iter().map(table_key).collect::<Result<Vec<_>, _>>()?).await
     }
 
     async fn batch_get_some(&self, keys: Vec<(String, String)>, consistency: Consistency) -> Result<Vec<Item>, StoreError> {

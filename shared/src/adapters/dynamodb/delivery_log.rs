@@ -12,7 +12,6 @@ use super::items::deliveries::{read_json, write_delivery, write_json};
 use super::items::{self, number, text};
 use super::keys::{self, AFTER_ALL, EXPIRES, PK, SK};
 use super::revised::{Wanted, revision};
-use super::scan::table_key;
 use crate::domain::delivery::{Delivery, DeliveryId, Lane};
 use crate::domain::identifiers::SubscriptionId;
 use crate::domain::subscription::Health;
@@ -59,23 +58,7 @@ impl DeliveryLog for DynamoEvents {
     }
 
     async fn due_deliveries(&self, now: Timestamp, most: usize) -> Result<Vec<(Delivery, Revision)>, StoreError> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(keys::WHO_INDEX)
-            .key_condition_expression("#who = :who AND #order <= :now")
-            .expression_attribute_names("#who", keys::WHO)
-            .expression_attribute_names("#order", keys::ORDER)
-            .expression_attribute_values(":who", text(keys::DUE_WHO))
-            .expression_attribute_values(":now", text(format!("{}#{AFTER_ALL}", now.sort_key())))
-            .limit(i32::try_from(most).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(store_error)?;
-        let due = page.items().iter().map(table_key).collect::<Result<Vec<_>, _>>()?;
-        // The index holds keys only, and may be behind: what is due is what the items say.
-        let items = self.batch_get_current(due).await?;
+        let items = self.due_items(keys::DUE_WHO, now, most).await?;
         let mut due =
             items.iter().map(|item| Ok((read_json(item)?, revision(item)?))).collect::<Result<Vec<(Delivery, _)>, StoreError>>()?;
         due.retain(|(delivery, _)| delivery.due_at.is_some_and(|due_at| due_at <= now));

@@ -3,9 +3,8 @@
 use async_trait::async_trait;
 
 use super::DynamoEvents;
-use super::failure::store_error;
+use super::items::Item;
 use super::items::replays::{read_replay, write_replay};
-use super::items::{Item, read_text, text};
 use super::keys::{self, AFTER_ALL, REPLAYS_PK};
 use super::revised::{Wanted, revision};
 use crate::domain::identifiers::{OrganizationId, ReplayId};
@@ -47,28 +46,9 @@ impl ReplayStore for DynamoEvents {
     }
 
     async fn due_replays(&self, now: Timestamp, most: usize) -> Result<Vec<(Replay, Revision)>, StoreError> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(keys::WHO_INDEX)
-            .key_condition_expression("#who = :who AND #order <= :now")
-            .expression_attribute_names("#who", keys::WHO)
-            .expression_attribute_names("#order", keys::ORDER)
-            .expression_attribute_values(":who", text(keys::REPLAY_DUE_WHO))
-            .expression_attribute_values(":now", text(format!("{}#{AFTER_ALL}", now.sort_key())))
-            .limit(i32::try_from(most).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(store_error)?;
-        let mut due = Vec::new();
-        // The index holds keys only, and may be behind: what is due is what the items say.
-        for item in page.items() {
-            let id: Option<ReplayId> = read_text(item, keys::SK)?.parse().ok();
-            let Some(id) = id else { continue };
-            let (replay, revision) = self.replay(&id).await?;
-            due.extend(replay.filter(|replay| replay.due_at.is_some_and(|due_at| due_at <= now)).map(|replay| (replay, revision)));
-        }
+        let items = self.due_items(keys::REPLAY_DUE_WHO, now, most).await?;
+        let mut due = items.iter().map(|item| Ok((read_replay(item)?, revision(item)?))).collect::<Result<Vec<_>, StoreError>>()?;
+        due.retain(|(replay, _)| replay.due_at.is_some_and(|due_at| due_at <= now));
         due.sort_by(|(one, _), (other, _)| (one.due_at, &one.id).cmp(&(other.due_at, &other.id)));
         Ok(due)
     }

@@ -185,19 +185,33 @@ impl<'a> Scan<'a> {
             Reading::Unread | Reading::Exhausted => None,
             Reading::Down(_, key) => Some(key.clone()),
         };
+        let (low, high) = (self.lower.sort_key(), format!("{}{AFTER_ALL}", self.upper.hour().end().sort_key()));
+        self.store.page_of_list(&list.name, (&low, &high), Direction::Backward, limit, start).await
+    }
+}
+
+impl DynamoEvents {
+    /// One page of a list of the time index between two sort keys, both inclusive, and the key to read on from.
+    pub(super) async fn page_of_list(
+        &self,
+        list: &IndexList,
+        (low, high): (&str, &str),
+        direction: Direction,
+        limit: i32,
+        start: Option<Item>,
+    ) -> Result<(Vec<Item>, Option<Item>), StoreError> {
         let page = self
-            .store
             .client
             .query()
-            .table_name(&self.store.table)
+            .table_name(&self.table)
             .index_name(TIME_INDEX)
             .key_condition_expression("#list = :list AND #order BETWEEN :low AND :high")
             .expression_attribute_names("#list", keys::TIME)
             .expression_attribute_names("#order", ORDER)
-            .expression_attribute_values(":list", text(&list.name.0))
-            .expression_attribute_values(":low", text(self.lower.sort_key()))
-            .expression_attribute_values(":high", text(format!("{}{AFTER_ALL}", self.upper.hour().end().sort_key())))
-            .scan_index_forward(false)
+            .expression_attribute_values(":list", text(&list.0))
+            .expression_attribute_values(":low", text(low))
+            .expression_attribute_values(":high", text(high))
+            .scan_index_forward(direction == Direction::Forward)
             .limit(limit)
             .set_exclusive_start_key(start)
             .send()

@@ -6,9 +6,8 @@ use async_trait::async_trait;
 use futures::future::try_join_all;
 
 use super::DynamoEvents;
-use super::failure::store_error;
-use super::items::{self, Item, read_text, text};
-use super::keys::{self, AFTER_ALL, ORDER, TIME_INDEX};
+use super::items::{self, Item, read_text};
+use super::keys::{self, AFTER_ALL, ORDER};
 use super::scan::{Consistency, Direction};
 use crate::domain::commit::Commit;
 use crate::domain::counters::{CounterScope, IndexList, Period};
@@ -180,24 +179,7 @@ impl<'a> Merge<'a> {
             Next::After(key) => Some(key.clone()),
             Next::Unread | Next::Exhausted => None,
         };
-        let page = self
-            .store
-            .client
-            .query()
-            .table_name(&self.store.table)
-            .index_name(TIME_INDEX)
-            .key_condition_expression("#list = :list AND #order BETWEEN :low AND :high")
-            .expression_attribute_names("#list", keys::TIME)
-            .expression_attribute_names("#order", ORDER)
-            .expression_attribute_values(":list", text(list.name.0.clone()))
-            .expression_attribute_values(":low", text(self.low.clone()))
-            .expression_attribute_values(":high", text(self.high.clone()))
-            .limit(self.page)
-            .set_exclusive_start_key(start)
-            .send()
-            .await
-            .map_err(store_error)?;
-        Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
+        self.store.page_of_list(&list.name, (&self.low, &self.high), Direction::Forward, self.page, start).await
     }
 }
 

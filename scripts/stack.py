@@ -13,11 +13,13 @@
     stack.py confirms ENV                   prints yes if changes are to be confirmed
     stack.py outputs NAME [OUTPUT]          prints the stack's outputs, or one of them
     stack.py table NAME                     prints the table of a stack, in whatever state that is, or nothing
+    stack.py bucket NAME                    prints the bucket of its archive likewise
     stack.py waiting NAME [ID...]           prints the change sets that nobody has executed, but for these
     stack.py discard NAME ID...             deletes change sets
     stack.py logs NAME                      prints what the stack's functions have logged
     stack.py complete-policies NAME         allows what an emulator asks for where AWS asks for nothing more
     stack.py delete-table NAME              deletes the table that a stack has left behind
+    stack.py delete-bucket NAME             deletes the bucket that a stack has left behind, with all that is in it
 
 Runs with the Python of .tools/aws, which has boto3: .tools/aws/bin/python scripts/stack.py …
 """
@@ -109,11 +111,15 @@ def resources(name):
         yield from page["StackResourceSummaries"]
 
 
-def table_of(name):
+def resource_of(name, logical):
     for resource in resources(name):
-        if resource["LogicalResourceId"] == "Table" and resource["ResourceStatus"] != "DELETE_COMPLETE":
+        if resource["LogicalResourceId"] == logical and resource["ResourceStatus"] != "DELETE_COMPLETE":
             return resource.get("PhysicalResourceId") or None
     return None
+
+
+def table_of(name):
+    return resource_of(name, "Table")
 
 
 # ---- The template
@@ -285,9 +291,17 @@ def outputs(name, output=None):
 
 
 def table(name):
+    show(name, "Table")
+
+
+def bucket(name):
+    show(name, "EventArchive")
+
+
+def show(name, logical):
     if stack(name) is None:
         fail(f"there is no stack '{name}'")
-    print(table_of(name) or "")
+    print(resource_of(name, logical) or "")
 
 
 def waiting(name, *but):
@@ -336,6 +350,17 @@ def delete_table(name):
     print(f"the table {name} is deleted")
 
 
+def delete_bucket(name):
+    s3 = client("s3")
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):
+        found = page.get("Versions", []) + page.get("DeleteMarkers", [])
+        if found:
+            keys = [{"Key": version["Key"], "VersionId": version["VersionId"]} for version in found]
+            s3.delete_objects(Bucket=name, Delete={"Objects": keys, "Quiet": True})
+    s3.delete_bucket(Bucket=name)
+    print(f"the bucket {name} is deleted")
+
+
 def explained(error):
     """What AWS or its SDK say, as what to do about it."""
     import botocore.exceptions as aws
@@ -375,11 +400,13 @@ COMMANDS = {
     "confirms": lambda env: print("yes" if settings(env).get("confirm_changeset") else "no"),
     "outputs": outputs,
     "table": table,
+    "bucket": bucket,
     "waiting": waiting,
     "discard": discard,
     "logs": logs,
     "complete-policies": complete_policies,
     "delete-table": delete_table,
+    "delete-bucket": delete_bucket,
 }
 
 

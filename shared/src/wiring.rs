@@ -5,6 +5,8 @@ use crate::adapters::aws::{Connection, Credentials};
 use crate::adapters::dynamodb::{self, DynamoEvents};
 #[cfg(feature = "eventbridge")]
 use crate::adapters::eventbridge::{self, EventBridge};
+#[cfg(feature = "s3")]
+use crate::adapters::s3::S3Objects;
 #[cfg(feature = "sealing")]
 use crate::adapters::sealing::{Sealer, SealingKey};
 #[cfg(feature = "sqs")]
@@ -49,7 +51,34 @@ pub fn dynamo_events_and_secrets() -> Result<DynamoEvents, ConfigError> {
 #[cfg(feature = "dynamodb")]
 fn table() -> Result<DynamoEvents, ConfigError> {
     let shards = config::parsed("EVENTS_TIME_SHARDS")?.unwrap_or_default();
-    Ok(DynamoEvents::new(dynamodb::connect(connection()?), config::required("EVENTS_TABLE")?, shards))
+    let events = DynamoEvents::new(dynamodb::connect(connection()?), config::required("EVENTS_TABLE")?, shards);
+    Ok(match archive()? {
+        Some(objects) => events.with_archive(std::sync::Arc::new(objects)),
+        None => events,
+    })
+}
+
+/// The archive in the bucket that `ARCHIVE_BUCKET` names, if it is set, at `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, if one of these is
+/// set.
+///
+/// # Errors
+/// [`ConfigError`] if the region or the credentials are missing.
+#[cfg(feature = "s3")]
+pub fn archive() -> Result<Option<S3Objects>, ConfigError> {
+    let Some(bucket) = config::optional("ARCHIVE_BUCKET") else { return Ok(None) };
+    Ok(Some(S3Objects::new(connection_at("AWS_ENDPOINT_URL_S3")?, &bucket)))
+}
+
+/// After how many days events are archived: `ARCHIVE_AFTER_DAYS`. None are if it is not set, or 0.
+///
+/// # Errors
+/// [`ConfigError`] if it is no number of days.
+pub fn archive_after() -> Result<Option<crate::commands::archive_events::ArchiveAfter>, ConfigError> {
+    const NAME: &str = "ARCHIVE_AFTER_DAYS";
+    if config::optional(NAME).is_some_and(|text| text.trim() == "0") {
+        return Ok(None);
+    }
+    config::parsed(NAME)
 }
 
 /// What seals secrets at rest: the key in `SECRETS_KEY`, 32 random bytes in base64, and the one before it in

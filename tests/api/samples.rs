@@ -15,8 +15,9 @@ use lambda_runtime::{Context, LambdaEvent};
 use local::background::Background;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use shared::adapters::memory::{MemoryBus, MemoryCounters, MemoryEvents};
+use shared::adapters::memory::{MemoryBus, MemoryCounters, MemoryEvents, MemoryObjects};
 use shared::commands::append::AppendPorts;
+use shared::commands::archive_events::{ArchiveAfter, ArchiveEventsPorts};
 use shared::commands::count_events::CountEventsPorts;
 use shared::commands::manage_keys::ManageKeysPorts;
 use shared::commands::manage_rejected_events::ManageRejectedEventsPorts;
@@ -26,10 +27,13 @@ use shared::domain::counters::{CounterKey, CounterScope, Period};
 use shared::domain::delivery::DeliveryState;
 use shared::domain::queue::WorkQueue;
 use shared::domain::signature::WebhookSecret;
+use shared::domain::timestamp::Timestamp;
 use shared::http::collect::read_event;
+use shared::ports::commit_log::CommitLog as _;
 use shared::ports::counter_store::CounterStore as _;
 use shared::queries::check_access::CheckAccessPorts;
 use shared::queries::read_events::ReadEventsPorts;
+use shared::testing::builders::{commit, event as committed};
 
 use super::dead_letters::letter;
 use super::subscriptions::{delivery, keep_delivery};
@@ -151,6 +155,7 @@ async fn answer(app: &TestApp, function: &str, sample: &str) -> Option<String> {
             let verdict = authorize::handle(&ports, serde_json::from_str(sample).unwrap()).await;
             Some(format!("{:#}", serde_json::to_value(verdict).unwrap()))
         }
+        "archive-events" => Some(archived(sample).await),
         "count-events" => Some(counted(sample).await),
         "dispatch-events" | "process-events" | "retry-processors" | "deliver-webhooks" | "store-collected" | "run-replays" | "sweep" => {
             Some(worked(background, function, sample).await)
@@ -179,6 +184,21 @@ async fn worked(background: Background, function: &str, sample: &str) -> String 
         _ => sweep::handle(&background.sweeping(), event(sample)).await,
     };
     format!("{:#}", answer.unwrap())
+}
+
+/// The answer to a call at noon, when an event of the year before and one of this morning are not archived yet.
+async fn archived(sample: &str) -> String {
+    let (events, objects, clock) = (MemoryEvents::default(), MemoryObjects::default(), TestApp::stopped_clock());
+    for (stream, at) in [("order:1", "2025-11-23T12:00:00Z"), ("order:2", "2026-11-23T09:00:00Z")] {
+        let mut old = commit(stream, 1, vec![committed("order.placed")]);
+        old.recorded_at = Timestamp::parse(at).unwrap();
+        old.events[0].occurred_at = old.recorded_at;
+        events.put(&[old]).await.unwrap();
+    }
+    let archive = ArchiveEventsPorts { archive: &events, objects: &objects, clock: &*clock };
+    let ports = archive_events::Ports { archive, after: ArchiveAfter::days(30) };
+    let event = LambdaEvent::new(serde_json::from_str(sample).unwrap(), Context::default());
+    format!("{:#}", archive_events::handle(&ports, event).await.unwrap())
 }
 
 fn request(sample: &str) -> Request {

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
 use reqwest::Method;
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
@@ -67,6 +69,10 @@ fn required(name: &'static str) -> String {
     config::required(name).unwrap_or_else(|_| panic!("{name} is not set: these tests are run by `make test-aws`"))
 }
 
+fn credentials() -> Credentials {
+    Credentials::new(required("AWS_ACCESS_KEY_ID"), required("AWS_SECRET_ACCESS_KEY"), config::optional("AWS_SESSION_TOKEN"), None, "test")
+}
+
 impl Deployment {
     pub(super) fn get() -> Self {
         let mut roots = RootCertStore::empty();
@@ -108,16 +114,31 @@ impl Deployment {
         format!("{what}-{:016x}", SystemRandom.number())
     }
 
+    /// What one of its functions answers to a call of an operator's.
+    pub(super) async fn invoke(&self, function: &str, payload: &Value) -> Value {
+        let region = required("AWS_REGION");
+        let endpoint = config::optional("AWS_ENDPOINT_URL").unwrap_or_else(|| format!("https://lambda.{region}.amazonaws.com"));
+        let url = format!("{endpoint}/2015-03-31/functions/{}-{function}/invocations", required("STACK_NAME"));
+        let (identity, body) = (credentials().into(), payload.to_string());
+        let time = UNIX_EPOCH + Duration::from_millis(u64::try_from(SystemClock.now().millis()).unwrap());
+        let params = v4::SigningParams::builder().identity(&identity).region(&region).name("lambda").time(time);
+        let params = params.settings(SigningSettings::default()).build().unwrap().into();
+        let signable = SignableRequest::new("POST", &url, std::iter::empty(), SignableBody::Bytes(body.as_bytes())).unwrap();
+        let (instructions, _signature) = sign(signable, &params).unwrap().into_parts();
+        let mut request = self.http.post(&url).body(body);
+        for (name, value) in instructions.headers() {
+            request = request.header(name, value);
+        }
+        let response = request.send().await.unwrap();
+        let (status, failed) = (response.status(), response.headers().contains_key("x-amz-function-error"));
+        let text = response.text().await.unwrap();
+        assert!(status.is_success() && !failed, "{status} {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
     /// The queues of the deployment.
     pub(super) fn queues() -> aws_sdk_sqs::Client {
-        let credentials = Credentials::new(
-            required("AWS_ACCESS_KEY_ID"),
-            required("AWS_SECRET_ACCESS_KEY"),
-            config::optional("AWS_SESSION_TOKEN"),
-            None,
-            "test",
-        );
-        sqs::connect(Connection::new(required("AWS_REGION"), config::optional("AWS_ENDPOINT_URL"), credentials))
+        sqs::connect(Connection::new(required("AWS_REGION"), config::optional("AWS_ENDPOINT_URL"), credentials()))
     }
 
     /// The URL of one of its queues.

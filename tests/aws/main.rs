@@ -277,6 +277,38 @@ async fn every_domain_event_is_in_the_queue_for_others() {
     assert_eq!(json!([found["source"], found["detail"]["data"]["event_type"]]), json!(["event_service", "order.placed"]));
 }
 
+/// With the bucket, the policies and the function of the template.
+#[tokio::test]
+async fn events_that_happened_long_ago_move_to_the_bucket_and_are_read_from_there() {
+    let deployment = Deployment::get();
+    let client = deployment.client_of(&Deployment::fresh("org")).await;
+    let mut ids = Vec::new();
+    for minute in 0..3 {
+        let mut old = order("order:1");
+        old["timestamp"] = json!(format!("2024-05-06T07:0{minute}:00Z"));
+        ids.push(client.create(&old).await["event_id"].as_str().unwrap().to_owned());
+    }
+    let path = "/api/v1/events/statistics";
+    client.until(path, |statistics| statistics["total_events"] == 3).await;
+    let archived = deployment.invoke("archive-events", &json!({"until": "2024-12-31T00:00:00Z"})).await;
+    assert_eq!(archived["complete"], true, "{archived}");
+    let statistics = client.until(path, |statistics| statistics["archived_events"] == 3).await;
+    assert_eq!(json!([statistics["total_events"], statistics["processed_events"]]), json!([3, 0]));
+    for id in &ids {
+        let event = client.get(&format!("/api/v1/events/{id}")).await.ok();
+        assert_eq!(json!([event["status"], event["data"]["order_id"]]), json!(["archived", "42"]));
+    }
+    // The stream goes on, and is read from both.
+    client.create(&order("order:1")).await;
+    let stream = client.get("/api/v1/events/stream/order:1").await.ok();
+    let statuses: Vec<_> = stream["events"].as_array().unwrap().iter().map(|event| &event["status"]).collect();
+    assert_eq!(json!([stream["version"], statuses]), json!([4, ["archived", "archived", "archived", "processed"]]));
+    let state = client.get("/api/v1/events/projections/order/1").await.ok();
+    assert_eq!(state["version"], 4);
+    let asked = json!({"start_time": "2024-05-06T07:00:00Z", "end_time": "2024-05-06T08:00:00Z", "dry_run": true});
+    assert_eq!(client.post("/api/v1/events/replay", &asked).await.ok()["events_count"], 3);
+}
+
 #[tokio::test]
 async fn what_lies_in_a_dead_letter_queue_is_parked_by_the_sweep_and_can_be_forgotten() {
     let (deployment, mark) = (Deployment::get(), Deployment::fresh("nonsense"));

@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod archive;
 mod bus;
 mod counting;
 mod definitions;

@@ -1,12 +1,16 @@
 //! What operations cost: calls and units, exactly. These numbers are the product's promise.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use event_service_tests::{StoppedClock, Store};
 use shared::adapters::dynamodb::Usage;
 use shared::adapters::embedded_queues::{EmbeddedQueues, QueuesLocation};
 use shared::adapters::system::{SystemClock, SystemRandom};
 use shared::commands::append::{AppendPorts, AppendRequest, KnownHeads, append};
+use shared::commands::archive_events::{ArchiveAfter, ArchiveEventsPorts, ArchiveRun, archive_events};
 use shared::commands::check_schemas::SchemaGate;
 use shared::commands::collect_events::{CollectEventsPorts, collect_events};
 use shared::domain::access::Caller;
@@ -18,10 +22,12 @@ use shared::domain::json::JsonObject;
 use shared::domain::message::Message;
 use shared::domain::outcome::{EventOutcome, Outcome, ProcessingResult, ResultStatus};
 use shared::domain::query::{EventFilter, EventQuery, PageSize, PageStart};
-use shared::domain::version::ExpectedVersion;
+use shared::domain::status::EventStatus;
+use shared::domain::version::{ExpectedVersion, Version};
+use shared::ports::clock::Clock as _;
 use shared::ports::definition_store::{DefinitionStore, Freshness};
 use shared::ports::delivery_log::DeliveryLog;
-use shared::ports::event_reader::EventReader;
+use shared::ports::event_reader::{EventReader, StreamRequest};
 use shared::ports::outcome_log::OutcomeLog;
 use shared::ports::revision::Revision;
 use shared::queries::read_projection::{MOST_EVENTS, Moment, ProjectionRequest, ReadProjectionPorts, WithHistory, read_projection};
@@ -277,4 +283,67 @@ async fn an_event_that_no_processor_is_given_is_processed_from_the_start_and_cos
     assert_eq!(outcomes, [EventOutcome::PENDING]);
     assert_eq!(looked_up.calls, listed.calls + 1, "only events that a processor is given may have an outcome");
     assert_eq!((listed.write_units, looked_up.write_units), (0.0, 0.0));
+}
+
+/// Archiving is once: what it takes of the table, it gives back in storage. An event of a kilobyte in its user's stream takes a unit in the
+/// table and one in the time index, as storing it did; and reading it then takes one part of an object.
+#[tokio::test]
+async fn an_archived_event_takes_two_write_units_and_leaves_two_fifths_of_its_bytes() {
+    let (store, heads) = (Store::open().await, KnownHeads::default());
+    for number in 0..50 {
+        cost(&store, &heads, vec![kilobyte(None, number)]).await;
+    }
+    store.count().await;
+    let before = bytes_of_commits(&store).await;
+    store.meter.reset();
+    let clock = StoppedClock::new(noon().plus(Duration::from_hours(24 * 40)));
+    let ports = ArchiveEventsPorts { archive: &store.events, objects: &*store.objects, clock: &clock };
+    let run = ArchiveRun::scheduled(ArchiveAfter::days(30).unwrap(), clock.now(), Duration::from_mins(10));
+    let archived = archive_events(&ports, &run).await.unwrap();
+    assert_eq!((archived.events, archived.objects), (50, 1));
+    let used = store.meter.take();
+    // Two more for how far it has come.
+    assert_eq!((used.calls > 50, used.write_units), (true, 102.0), "{used:?}");
+    let after = bytes_of_commits(&store).await;
+    assert!(after * 5 < before * 2, "{before} bytes before, {after} after");
+    let packed: usize = store.objects.all().values().map(Vec::len).sum();
+    assert!(packed * 5 < before, "{packed} bytes in the archive");
+
+    // Of a batch, a hundredth of an item stays for each event.
+    let batch = Store::open().await;
+    cost(&batch, &heads, (0..100).map(|number| kilobyte(Some("order:1"), number)).collect()).await;
+    batch.count().await;
+    let before = bytes_of_commits(&batch).await;
+    batch.meter.reset();
+    let ports = ArchiveEventsPorts { archive: &batch.events, objects: &*batch.objects, clock: &clock };
+    assert_eq!(archive_events(&ports, &run).await.unwrap().events, 100);
+    let units = batch.meter.take().write_units / 100.0;
+    assert!(units <= 0.7, "{units} units each");
+    let after = bytes_of_commits(&batch).await;
+    assert!(after * 20 < before, "{before} bytes before, {after} after");
+
+    let last = StreamRequest {
+        stream: "user:user_12345".parse().unwrap(),
+        organization: None,
+        from: Version::new(50),
+        to: Version::new(50),
+        limit: 1,
+    };
+    let found = store.stream(&last).await.unwrap().events.pop().unwrap();
+    assert_eq!(found.outcome.status, EventStatus::Archived);
+    store.meter.reset();
+    assert!(store.event(found.event.id, None).await.unwrap().is_some());
+    let used = store.meter.take();
+    assert!(used.calls <= 3 && used.read_units <= 3.0, "{used:?}");
+}
+
+/// The bytes that commits take in the table, keys and names included.
+async fn bytes_of_commits(store: &Store) -> usize {
+    let found = store.client.scan().table_name(&store.table).send().await.unwrap();
+    let is_commit = |item: &&HashMap<String, AttributeValue>| item["pk"].as_s().unwrap().starts_with("S#");
+    let size = |value: &AttributeValue| {
+        let text = value.as_s().map(String::len).or_else(|_| value.as_b().map(|bytes| bytes.as_ref().len()));
+        text.or_else(|_| value.as_n().map(|digits| digits.len() / 2 + 1)).unwrap()
+    };
+    found.items().iter().filter(is_commit).flatten().map(|(name, value)| name.len() + size(value)).sum()
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use event_service_tests::Store;
+use event_service_tests::{StoppedClock, Store};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestError, TestRunner};
-use shared::adapters::memory::MemoryEvents;
+use shared::adapters::memory::{MemoryEvents, MemoryObjects};
 use shared::adapters::system::SystemRandom;
 use shared::commands::append::{AppendPorts, AppendRequest, KnownHeads, append};
+use shared::commands::archive_events::{ArchiveEventsPorts, ArchiveReach, ArchiveRun, archive_events};
 use shared::domain::category::EventCategory;
 use shared::domain::commit::Commit;
 use shared::domain::event::EventDraft;
@@ -75,7 +76,7 @@ fn filters() -> impl Strategy<Value = EventFilter> {
         proptest::option::weighted(0.15, 0..3_u8),
         proptest::option::weighted(0.3, 0..3_u8),
         proptest::option::weighted(0.15, 0..3_i64),
-        proptest::option::weighted(0.2, 0..4_usize),
+        proptest::option::weighted(0.25, 0..5_usize),
         proptest::option::weighted(0.1, 0..3_u8),
     );
     let bound = || {
@@ -148,16 +149,20 @@ struct History {
     conclusions: Vec<Conclusion>,
     /// After which batch the store counts; at the end it does in any case.
     counted: usize,
+    /// Up to how many minutes after noon everything is archived in the end, if it is.
+    archived: Option<i64>,
 }
 
 fn histories() -> impl Strategy<Value = History> {
     let batches = proptest::collection::vec(proptest::collection::vec(drafts(), 1..8), 1..25);
     let turns = prop_oneof![1 => Just(Vec::new()), 2 => proptest::collection::vec((0..25_usize, turns()), 1..8)];
-    (batches, turns, conclusions(), 0..25_usize).prop_map(|(batches, turns, conclusions, counted)| History {
+    let archived = proptest::option::weighted(0.6, -300..120_i64);
+    (batches, turns, conclusions(), 0..25_usize, archived).prop_map(|(batches, turns, conclusions, counted, archived)| History {
         batches,
         turns,
         conclusions,
         counted,
+        archived,
     })
 }
 
@@ -196,6 +201,17 @@ impl Twins {
             twins.conclude(&commits[conclusion.commit % commits.len()], conclusion).await;
         }
         twins.store.count().await;
+        if let Some(minutes) = history.archived {
+            let (until, clock) = (noon().plus_micros(minutes * 60_000_000), StoppedClock::new(noon()));
+            let run = ArchiveRun { until, recorded_until: Timestamp::MAX, deadline: Timestamp::MAX, reach: ArchiveReach::All };
+            let objects = MemoryObjects::default();
+            let of_oracle = ArchiveEventsPorts { archive: &twins.oracle, objects: &objects, clock: &clock };
+            let of_store = ArchiveEventsPorts { archive: &twins.store.events, objects: &*twins.store.objects, clock: &clock };
+            let archived = archive_events(&of_store, &run).await.unwrap();
+            assert_eq!(archived, archive_events(&of_oracle, &run).await.unwrap());
+            assert_eq!(twins.store.objects.all(), objects.all());
+            twins.store.count().await;
+        }
         twins
     }
 

@@ -1,6 +1,7 @@
 //! What happens to events after they were stored: processing, delivery, retries, sweeps, and what others are told.
 #![cfg(test)]
 
+mod archiving;
 mod chaos;
 mod delivery;
 mod domain_events;

@@ -6,7 +6,7 @@ pub mod receivers;
 pub mod world;
 
 use std::ops::Deref;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
@@ -14,6 +14,7 @@ use lambda_runtime::{Context, LambdaEvent};
 use shared::adapters::aws::Connection;
 use shared::adapters::dynamodb::{DynamoEvents, Meter, TimeShards, connect_metered, table};
 use shared::adapters::embedded::{DataLocation, EmbeddedDynamo, StreamBatch, TumblingWindow, WindowStage};
+use shared::adapters::memory::MemoryObjects;
 use shared::adapters::system::SystemRandom;
 use shared::commands::count_events::CountEventsPorts;
 use shared::config;
@@ -35,6 +36,8 @@ pub struct Store {
     pub client: Client,
     /// The table's name.
     pub table: String,
+    /// Its archive.
+    pub objects: Arc<MemoryObjects>,
     /// The engine, unless the table is elsewhere.
     embedded: Option<EmbeddedDynamo>,
     counted: Mutex<Option<String>>,
@@ -86,14 +89,15 @@ impl Store {
     }
 
     fn new(client: Client, table: String, shards: TimeShards, meter: Meter, embedded: Option<EmbeddedDynamo>) -> Self {
-        let events = DynamoEvents::new(client.clone(), table.clone(), shards);
-        Self { events, meter, client, table, embedded, counted: Mutex::new(None) }
+        let objects = Arc::new(MemoryObjects::default());
+        let events = DynamoEvents::new(client.clone(), table.clone(), shards).with_archive(objects.clone());
+        Self { events, meter, client, table, objects, embedded, counted: Mutex::new(None) }
     }
 
     /// The same table as another process has it, which knows nothing yet.
     #[must_use]
     pub fn another_process(&self) -> DynamoEvents {
-        DynamoEvents::new(self.client.clone(), self.table.clone(), TimeShards::default())
+        DynamoEvents::new(self.client.clone(), self.table.clone(), TimeShards::default()).with_archive(self.objects.clone())
     }
 
     /// The records of the table's stream after this one.

@@ -25,7 +25,7 @@ const LOCAL: &str = "local";
 const RESERVED: [&str; 2] = ["NatsCredentials", "NatsSubnetIds"];
 
 /// Variables that functions read and that the template does not set, and who does.
-const NOT_OURS: [(&str, &str); 8] = [
+const NOT_OURS: [(&str, &str); 9] = [
     ("AWS_REGION", "Lambda"),
     ("AWS_ACCESS_KEY_ID", "Lambda"),
     ("AWS_SECRET_ACCESS_KEY", "Lambda"),
@@ -34,6 +34,7 @@ const NOT_OURS: [(&str, &str); 8] = [
     ("AWS_ENDPOINT_URL_DYNAMODB", "an emulator"),
     ("AWS_ENDPOINT_URL_SQS", "an emulator"),
     ("AWS_ENDPOINT_URL_EVENTBRIDGE", "an emulator"),
+    ("AWS_ENDPOINT_URL_S3", "an emulator"),
 ];
 /// A variable that only `make run` has a use for: a Lambda function has no such file.
 const LOCAL_ONLY: &str = "JWT_JWKS_FILE";
@@ -62,7 +63,7 @@ fn referred(value: &Value) -> String {
         ("Ref", name) => name.as_str().unwrap().to_owned(),
         ("Fn::GetAtt", path) if path[1] == "Arn" => path[0].as_str().unwrap().to_owned(),
         ("Fn::GetAtt", path) => format!("{}.{}", path[0].as_str().unwrap(), path[1].as_str().unwrap()),
-        ("Fn::Sub", text) => text.as_str().unwrap().replace("${Table.Arn}", "Table"),
+        ("Fn::Sub", text) => text.as_str().unwrap().replace("${Table.Arn}", "Table").replace("${EventArchive.Arn}", "EventArchive"),
         other => panic!("{other:?} refers to nothing that is known here"),
     }
 }

@@ -25,6 +25,9 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("get_queue_attributes", "sqs:GetQueueAttributes"),
     ("put_events", "events:PutEvents"),
 ];
+/// A method of the object store, and an action that it takes.
+const OBJECTS: &[(&str, &str)] =
+    &[("put", "s3:PutObject"), ("get", "s3:GetObject"), ("get", "s3:ListBucket"), ("get_range", "s3:GetObject")];
 /// What a transaction holds, and the action that it takes.
 const PARTS: &[(&str, &str)] = &[
     ("Put", "dynamodb:PutItem"),
@@ -75,6 +78,8 @@ impl Actions {
         for body in bodies {
             let calls = |name: &str| body.methods.iter().any(|(on, method)| method == name && on == "client");
             found.actions.extend(OPERATIONS.iter().filter(|(method, _)| calls(method)).map(|(_, action)| *action));
+            let asks = |name: &str| body.methods.iter().any(|(on, method)| method == name && on == "objects");
+            found.actions.extend(OBJECTS.iter().filter(|(method, _)| asks(method)).map(|(_, action)| *action));
             let holds = |part: &str| body.names.iter().any(|names| names.ends_with(&[part.to_owned(), "builder".to_owned()]));
             found.actions.extend(PARTS.iter().filter(|(part, _)| holds(part)).map(|(_, action)| *action));
             let names = |name: &str| body.names.iter().any(|names| names.last().is_some_and(|last| last == name));
@@ -167,7 +172,7 @@ impl Needs {
     pub(crate) fn allowed(&self, function: &str, hears: Option<&str>) -> Allowed {
         let main = Self::main_of(function);
         let (called, bodies) = self.called(function);
-        let mut actions = Actions::default();
+        let mut actions = Actions::of(&bodies.iter().collect::<Vec<_>>());
         for (port, method) in &called {
             for adapter in self.adapters.iter().filter(|adapter| adapter.implements(port)) {
                 actions.extend(&adapter.actions_of(port, method));
@@ -188,6 +193,9 @@ impl Needs {
         }
         for index in &actions.indexes {
             allow("dynamodb:Query", &format!("Table/index/{index}"));
+        }
+        for action in actions.service("s3") {
+            allow(action, if action == "s3:ListBucket" { "EventArchive" } else { "EventArchive/events/*" });
         }
         for queue in &main.queues {
             let is_dead = queue.ends_with("DeadLetters");

@@ -13,6 +13,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::adapters::embedded_queues::EmbeddedQueues;
 use shared::commands::append::AppendPorts;
+use shared::commands::archive_events::{
+    ArchiveAfter, ArchiveEventsError, ArchiveEventsPorts, ArchiveReach, ArchiveRun, Archived, archive_events as archive,
+};
 use shared::commands::deliver_webhooks::DeliverWebhooksPorts;
 use shared::commands::dispatch_events::{DispatchEventsPorts, DispatchedStreams};
 use shared::commands::process_events::{ProcessEventsPorts, ProcessedStreams};
@@ -23,12 +26,15 @@ use shared::commands::sweep::{SweepError, SweepPorts, SweepReach, Swept, sweep};
 use shared::domain::queue::{Queue, Received, WorkQueue};
 use shared::domain::timestamp::Timestamp;
 use shared::http::webhook_body::webhook_body;
+use shared::ports::archive_store::ArchiveStore;
 use shared::ports::event_bus::EventBus;
+use shared::ports::object_store::ObjectStore;
 use shared::ports::queue::{QueueError, QueueReceiver};
 use shared::queries::measure_service::MeasureServicePorts;
 use shared::telemetry::Chain;
 
 use crate::app::App;
+use crate::terminal;
 
 /// Something was not done, and is to be done again.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +67,20 @@ pub struct Background {
     pub processed: ProcessedStreams,
     /// Since when nobody but this process works, if that is so.
     pub alone_since: Option<Timestamp>,
+    /// What archiving takes, if events are archived.
+    pub archiving: Option<Archiving>,
+}
+
+/// What archiving takes.
+pub struct Archiving {
+    /// Knows which events are not archived.
+    pub store: Arc<dyn ArchiveStore>,
+    /// Keeps the archive.
+    pub objects: Arc<dyn ObjectStore>,
+    /// After how many days events are archived, if they are every hour.
+    pub after: Option<ArchiveAfter>,
+    /// Up to when everything is archived at the start.
+    pub until: Option<Timestamp>,
 }
 
 impl Background {
@@ -71,7 +91,7 @@ impl Background {
     #[must_use]
     pub fn new(app: Arc<App>, queues: EmbeddedQueues, bus: Arc<dyn EventBus>) -> Self {
         let (dispatched, processed) = (DispatchedStreams::default(), ProcessedStreams::default());
-        Self { app, queues, bus, dispatched, processed, alone_since: None }
+        Self { app, queues, bus, dispatched, processed, alone_since: None, archiving: None }
     }
 
     fn webhooks(&self) -> SendWebhookPorts<'_> {
@@ -161,6 +181,21 @@ impl Background {
         };
         let measure = MeasureServicePorts { events: &*self.app.events, counters: &*self.app.counters, clock: &*self.app.clock };
         sweep::Ports { sweep, measure }
+    }
+
+    /// Archives as `archive-events` does if it is told so, in all hours: what one machine holds is looked through in no time, and nobody
+    /// knows when it runs.
+    ///
+    /// # Errors
+    /// [`ArchiveEventsError`]: the next run goes on.
+    pub async fn archive(&self, until: Option<Timestamp>) -> Result<Archived, ArchiveEventsError> {
+        let Some(Archiving { store, objects, after, .. }) = &self.archiving else { return Ok(Archived::default()) };
+        let ports = ArchiveEventsPorts { archive: &**store, objects: &**objects, clock: &*self.app.clock };
+        let now = self.app.clock.now();
+        match archive_events::run(*after, until, now) {
+            Some(run) => archive(&ports, &ArchiveRun { reach: ArchiveReach::All, ..run }).await,
+            None => Ok(Archived::default()),
+        }
     }
 
     /// Hands records of the table's stream to `dispatch-events`, as Lambda writes them.
@@ -256,6 +291,8 @@ const fn crew(queue: WorkQueue) -> (usize, usize) {
 
 /// How often the schedule runs.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
+/// How often old events are archived.
+const ARCHIVE_EVERY: Duration = Duration::from_hours(1);
 /// How long to wait after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long to wait at most before looking at a queue again.
@@ -269,6 +306,7 @@ pub async fn run(background: &Background) {
         workers.extend((0..crew).map(|_| Box::pin(work(background, *queue, most)) as Pin<Box<dyn Future<Output = ()> + '_>>));
     }
     workers.push(Box::pin(schedule(background)));
+    workers.push(Box::pin(archive_hourly(background)));
     join_all(workers).await;
 }
 
@@ -309,5 +347,19 @@ async fn schedule(background: &Background) {
         ticks.tick().await;
         // What fails is in the log, and is found the next time.
         let _ = sweep::handle(&background.sweeping(), LambdaEvent::new(Value::Null, Context::default())).await;
+    }
+}
+
+/// Archives at once, also what is asked for once, and then every hour.
+async fn archive_hourly(background: &Background) {
+    let mut until = background.archiving.as_ref().and_then(|archiving| archiving.until);
+    let mut ticks = tokio::time::interval(ARCHIVE_EVERY);
+    loop {
+        ticks.tick().await;
+        match background.archive(until.take()).await {
+            Ok(archived) if archived.events > 0 => terminal::print(&format!("{} events were archived.", archived.events)),
+            Ok(_) => {}
+            Err(error) => tracing::error!(error = %Chain(&error), "not all was archived; the next run goes on"),
+        }
     }
 }

@@ -21,13 +21,15 @@ use shared::adapters::aws::Connection;
 use shared::adapters::dynamodb::{DynamoEvents, TimeShards, connect, table};
 use shared::adapters::embedded::{DataLocation, EmbeddedDynamo, EmbeddedError};
 use shared::adapters::embedded_queues::{EmbeddedQueues, EmbeddedQueuesError, QueuesLocation};
-use shared::adapters::memory::MemoryBus;
+use shared::adapters::folder::FolderObjects;
+use shared::adapters::memory::{MemoryBus, MemoryObjects};
 use shared::adapters::system::{SystemClock, SystemRandom, SystemTimer};
 use shared::adapters::webhook::HttpWebhooks;
 use shared::commands::append::KnownHeads;
 use shared::commands::check_schemas::SchemaGate;
-use shared::config::ConfigError;
+use shared::config::{self, ConfigError};
 use shared::http::openapi;
+use shared::ports::object_store::ObjectStore;
 use shared::ports::token_verifier::TokenVerifier;
 use shared::queries::check_access::KeyCache;
 use shared::telemetry::{self, LogFormat};
@@ -36,7 +38,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use app::{App, Checking};
-use background::Background;
+use background::{Archiving, Background};
 use limits::RateLimits;
 use options::{Auth, Command, Log, Options};
 use tail::Tail;
@@ -102,7 +104,7 @@ async fn serve(options: &Options) -> Result<(), RunError> {
         Log::Text => LogFormat::Text,
         Log::Json => LogFormat::Json,
     };
-    telemetry::start(format, shared::config::parsed("LOG_LEVEL")?.unwrap_or(tracing::Level::WARN));
+    telemetry::start(format, config::parsed("LOG_LEVEL")?.unwrap_or(tracing::Level::WARN));
     let port = options.port;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| {
         if source.kind() == io::ErrorKind::AddrInUse { RunError::PortInUse { port } } else { RunError::Port { port, source } }
@@ -117,6 +119,12 @@ async fn serve(options: &Options) -> Result<(), RunError> {
     if let Some(sealer) = wiring::sealer()? {
         events = events.sealing(sealer);
     }
+
+    // What was archived stays readable, whether more is archived or not.
+    let objects: Arc<dyn ObjectStore> =
+        if options.memory { Arc::new(MemoryObjects::default()) } else { Arc::new(FolderObjects::new(options.data_dir.join("archive"))) };
+    let events = events.with_archive(objects.clone());
+    let after = wiring::archive_after()?;
 
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     let location = if options.memory { QueuesLocation::Memory } else { QueuesLocation::Folder(options.data_dir.clone()) };
@@ -161,6 +169,7 @@ async fn serve(options: &Options) -> Result<(), RunError> {
     let mut background = Background::new(app.clone(), queues, Arc::new(MemoryBus::default()));
     // The file of the queues is this process's alone, and so is what they ask for.
     background.alone_since = Some(app.clock.now());
+    background.archiving = Some(Archiving { store: Arc::new(events.clone()), objects, after, until: options.archive_until });
 
     let (stop, stopped) = watch::channel(false);
     // Before anybody is told that the service is there, and may want it to end.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use shared::adapters::dynamodb::table;
+use shared::domain::timestamp::Timestamp;
 
 /// The Event Service in one process: an embedded DynamoDB, the same handlers as on AWS Lambda.
 #[derive(Debug, Clone, Parser)]
@@ -30,6 +31,10 @@ pub struct Options {
     /// How many proxies stand before this process, and add the address of who they hear to X-Forwarded-For.
     #[arg(long, default_value_t = 0)]
     pub trusted_proxies: usize,
+    /// Archive everything that happened before this moment, once, at the start: 2026-01-01T00:00:00Z. ARCHIVE_AFTER_DAYS does so every
+    /// hour with what is older.
+    #[arg(long, value_parser = Timestamp::parse)]
+    pub archive_until: Option<Timestamp>,
     /// How logs look.
     #[arg(long, value_enum, default_value_t = Log::Text)]
     pub log: Log,

@@ -10,9 +10,13 @@ pub mod embedded;
 pub mod embedded_queues;
 #[cfg(feature = "eventbridge")]
 pub mod eventbridge;
+#[cfg(feature = "embedded")]
+pub mod folder;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 pub mod memory;
+#[cfg(feature = "s3")]
+pub mod s3;
 #[cfg(feature = "sealing")]
 pub mod sealing;
 #[cfg(feature = "sqs")]

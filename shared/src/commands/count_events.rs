@@ -82,7 +82,7 @@ pub async fn count_events(ports: &CountEventsPorts<'_>, shard: &ShardId, mut cha
 fn settle(changes: &mut [Change], definitions: &Definitions) {
     for change in changes {
         match &mut change.kind {
-            ChangeKind::Committed { commit, settled, .. } => {
+            ChangeKind::Committed { commit, settled, .. } | ChangeKind::Archived { commit, settled } => {
                 *settled = (commit.events.len() - definitions.count_to_process(commit)) as u64;
             }
             ChangeKind::Concluded { .. } => {}

@@ -235,15 +235,8 @@ async fn read_event(ports: &DeliverWebhooksPorts<'_>, work: &DeliveryWork) -> De
 }
 
 /// An event with what became of it, as far as the subscription may know.
-fn observed(
-    definitions: &Definitions,
-    subscription: &Subscription,
-    event: Event,
-    index: usize,
-    outcome: Option<&Outcome>,
-) -> ObservedEvent {
-    let outcome = outcome.and_then(|outcome| outcome.events.get(index)).cloned();
-    let outcome = outcome.unwrap_or_else(|| definitions.outcome_before_processing(&event));
+fn observed(definitions: &Definitions, subscription: &Subscription, event: Event, outcome: Option<&Outcome>) -> ObservedEvent {
+    let ObservedEvent { event, outcome } = definitions.observe(event, outcome);
     ObservedEvent { outcome: definitions.shown_to(subscription.organization.as_ref(), outcome), event }
 }
 
@@ -266,7 +259,7 @@ async fn deliver_event(
         return Ok(());
     }
     let (outcome, _) = ports.outcomes.outcome(event.commit).await?;
-    let observed = observed(definitions, subscription, event, work.event.index, outcome.as_ref());
+    let observed = observed(definitions, subscription, event, outcome.as_ref());
     let body = (ports.write)(&observed, None);
     let Some(sent) = send_to_subscription(ports.webhooks, subscription, work.delivery_id.as_str(), body).await else { return Ok(()) };
     match conclude(ports, subscription, work, &observed.event, &sent, Conclusion::ByVerdict).await? {
@@ -623,7 +616,7 @@ async fn send_in_lane(
     loop {
         let Some(commit) = ports.log.commit_holding(&key, lane.sent.next()).await? else { return Ok(None) };
         let (outcome, _) = ports.outcomes.outcome(commit.id()).await?;
-        for (index, event) in commit.to_events().into_iter().enumerate() {
+        for event in commit.to_events() {
             let version = event.stream_version;
             if version <= lane.sent {
                 continue;
@@ -659,7 +652,7 @@ async fn send_in_lane(
                 // A lane that was rewound sends again what had come to an end.
                 resend: open.is_none() && standing.is_some(),
             };
-            let observed = observed(definitions, subscription, event, index, outcome.as_ref());
+            let observed = observed(definitions, subscription, event, outcome.as_ref());
             let body = (ports.write)(&observed, None);
             let Some(sent) = send_to_subscription(ports.webhooks, subscription, id.as_str(), body).await else { return Ok(None) };
             match conclude(ports, subscription, &work, &observed.event, &sent, Conclusion::ByVerdict).await? {

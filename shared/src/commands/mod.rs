@@ -1,6 +1,7 @@
 //! One write per file: its ports, its error, and what it does with them.
 
 pub mod append;
+pub mod archive_events;
 pub mod check_schemas;
 pub mod collect_events;
 pub mod count_events;

@@ -243,14 +243,12 @@ async fn before(
 
 /// The events of a commit that match.
 async fn matching(ports: &ReplayBatchPorts<'_>, filter: &EventFilter, commit: &Commit) -> Result<Vec<Event>, StoreError> {
-    let mut events: Vec<(usize, Event)> = commit.to_events().into_iter().enumerate().filter(|(_, event)| filter.matches(event)).collect();
+    let mut events: Vec<Event> = commit.to_events().into_iter().filter(|event| filter.matches(event)).collect();
     if filter.status.is_some() && !events.is_empty() {
         let (outcome, _) = ports.outcomes.outcome(commit.id()).await?;
         let definitions = ports.definitions.definitions(Freshness::Recent).await?;
-        events.retain(|(index, event)| {
-            let known = outcome.as_ref().and_then(|outcome| outcome.events.get(*index)).map(|event| event.status);
-            filter.matches_status(known.unwrap_or_else(|| definitions.outcome_before_processing(event).status))
-        });
+        let observed = events.into_iter().map(|event| definitions.observe(event, outcome.as_ref()));
+        events = observed.filter(|observed| filter.matches_status(observed.outcome.status)).map(|observed| observed.event).collect();
     }
-    Ok(events.into_iter().map(|(_, event)| event).collect())
+    Ok(events)
 }

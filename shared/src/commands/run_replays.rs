@@ -336,12 +336,9 @@ impl Sending<'_> {
     }
 
     fn observed(&self, event: &Event, outcome: Option<&Outcome>) -> ObservedEvent {
-        let index = event.place.location().map_or(0, |location| location.index);
-        let known = outcome.and_then(|outcome| outcome.events.get(index)).cloned();
-        let outcome = known.unwrap_or_else(|| self.definitions.outcome_before_processing(event));
-        let mut event = event.clone();
-        self.definitions.upcast([&mut event]);
-        ObservedEvent { event, outcome }
+        let mut observed = self.definitions.observe(event.clone(), outcome);
+        self.definitions.upcast([&mut observed.event]);
+        observed
     }
 
     async fn send(&self, observed: &ObservedEvent) -> Answer {

@@ -25,8 +25,20 @@ pub struct Commit {
     pub attempt: Attempt,
     /// The `Idempotency-Key` claim that it was written under.
     pub request: Option<RequestToken>,
+    /// Where its events are kept.
+    pub storage: Storage,
     /// The events, in their order.
     pub events: Vec<CommittedEvent>,
+}
+
+/// Where events are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Storage {
+    /// In the table, with their commit.
+    #[default]
+    Table,
+    /// In the archive. The table has the commit's place only.
+    Archive,
 }
 
 /// A random number that tells one attempt at writing from every other.
@@ -124,6 +136,7 @@ impl Commit {
                 stream_version: self.first.plus(index),
                 occurred_at: committed.occurred_at,
                 recorded_at: self.recorded_at,
+                storage: self.storage,
                 details: committed.details.clone(),
             }
         };
@@ -163,6 +176,7 @@ impl StreamPlan {
                 recorded_at,
                 attempt,
                 request,
+                storage: Storage::Table,
                 events: events.iter().map(|(_, event)| event.clone()).collect(),
             };
             first = first.plus(events.len());

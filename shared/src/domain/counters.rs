@@ -57,6 +57,18 @@ pub enum Period {
     Processors,
 }
 
+impl Period {
+    /// Whether what happened then falls in it.
+    #[must_use]
+    pub fn covers(self, moment: Timestamp) -> bool {
+        match self {
+            Self::Total | Self::Users | Self::Processors => true,
+            Self::Day(day) => moment.hour().day() == day,
+            Self::Hour(hour) => moment.hour() == hour,
+        }
+    }
+}
+
 /// A part of the table's stream, within which changes have an order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub String);
@@ -105,6 +117,13 @@ pub enum ChangeKind {
         /// processors to say.
         settled: u64,
     },
+    /// A commit's events went into the archive.
+    Archived {
+        /// The commit, as it was before.
+        commit: Box<Commit>,
+        /// How many of its events no processor was given. That is for who knows the processors to say.
+        settled: u64,
+    },
     /// An outcome was stored; `before` is the one that it replaced.
     Concluded {
         /// Whose events they are.
@@ -120,7 +139,7 @@ impl ChangeKind {
     /// The results of processors that came with this change.
     fn new_results(&self) -> impl Iterator<Item = &ProcessingResult> {
         let (before, after) = match self {
-            Self::Committed { .. } => (None, None),
+            Self::Committed { .. } | Self::Archived { .. } => (None, None),
             Self::Concluded { before, after, .. } => (before.as_ref(), Some(after)),
         };
         let events = after.into_iter().flat_map(|after| after.events.iter().enumerate());
@@ -191,6 +210,8 @@ pub struct Tally {
     pub statuses: BTreeMap<EventStatus, u64>,
     /// How many events are processed without an outcome, because there was nothing to do. Only [`Period::Total`] has these.
     pub settled: u64,
+    /// How many of the events are archived. Only [`Period::Day`] and [`Period::Hour`] have these.
+    pub archived: u64,
     /// The sum of the times from recording to the end of processing, in milliseconds.
     pub processing_ms: u64,
     /// How many events that sum is of.
@@ -222,6 +243,12 @@ impl Tally {
         Some(self.kinds.iter().filter(|(kind, _)| kind.matches(filter)).map(|(_, count)| count).sum())
     }
 
+    /// Whether any events match the type, source and category of `filter`, or may, if it asks for archived ones or for any.
+    #[must_use]
+    pub fn may_hold(&self, filter: &EventFilter) -> bool {
+        self.count(filter) != Some(0) && (filter.status != Some(EventStatus::Archived) || self.archived > 0)
+    }
+
     /// The categories of the events that match the type, source and category of `filter`, or may.
     #[must_use]
     pub fn categories(&self, filter: &EventFilter) -> BTreeSet<EventCategory> {
@@ -247,16 +274,10 @@ impl Tally {
 
     fn add(&mut self, key: &CounterKey, change: &ChangeKind) {
         match change {
+            ChangeKind::Archived { commit, settled } => self.archive(key, commit, *settled),
             ChangeKind::Committed { commit, list, settled } => {
-                for event in &commit.events {
-                    let covered = match key.period {
-                        Period::Total | Period::Users | Period::Processors => true,
-                        Period::Day(day) => event.occurred_at.hour().day() == day,
-                        Period::Hour(hour) => event.occurred_at.hour() == hour,
-                    };
-                    if covered {
-                        self.add_kind(&event.details.event_type, event.details.source, event.details.category);
-                    }
+                for event in commit.events.iter().filter(|event| key.period.covers(event.occurred_at)) {
+                    self.add_kind(&event.details.event_type, event.details.source, event.details.category);
                 }
                 match key.period {
                     Period::Total => self.settled += settled,
@@ -299,6 +320,22 @@ impl Tally {
                     }
                 }
             }
+        }
+    }
+
+    /// Counts a commit's events as archived. All of them were processed: those that nothing was done with without an outcome.
+    fn archive(&mut self, key: &CounterKey, commit: &Commit, settled: u64) {
+        let count = commit.events.iter().filter(|event| key.period.covers(event.occurred_at)).count() as u64;
+        match key.period {
+            Period::Total => {
+                self.settled = self.settled.saturating_sub(settled);
+                if let Some(processed) = self.statuses.get_mut(&EventStatus::Processed) {
+                    *processed = processed.saturating_sub(count - settled.min(count));
+                }
+                *self.statuses.entry(EventStatus::Archived).or_default() += count;
+            }
+            Period::Day(_) | Period::Hour(_) => self.archived += count,
+            Period::Users | Period::Processors => {}
         }
     }
 
@@ -387,6 +424,11 @@ pub fn keys_of(change: &ChangeKind) -> BTreeSet<CounterKey> {
                 periods.insert(Period::Users);
             }
             (commit.stream.organization.as_ref(), periods)
+        }
+        ChangeKind::Archived { commit, .. } => {
+            let hours = commit.events.iter().map(|event| event.occurred_at.hour());
+            let periods = hours.flat_map(|hour| [Period::Hour(hour), Period::Day(hour.day())]).chain([Period::Total]);
+            (commit.stream.organization.as_ref(), periods.collect())
         }
         ChangeKind::Concluded { organization, .. } => (organization.as_ref(), BTreeSet::from([Period::Total])),
     };

@@ -7,9 +7,10 @@ use super::commit::{Commit, CommittedEvent};
 use super::event::{Event, EventDetails};
 use super::event_schema::{EventSchemas, SchemasInForce};
 use super::identifiers::{EventType, OrganizationId, ProcessorId, ProjectionDefinitionId, ProjectionName, SubscriptionId};
-use super::outcome::EventOutcome;
+use super::outcome::{EventOutcome, Outcome};
 use super::processor::Processor;
 use super::projection::ProjectionDefinition;
+use super::query::ObservedEvent;
 use super::stream_id::StreamKey;
 use super::subscription::Subscription;
 use super::timestamp::Timestamp;
@@ -243,6 +244,15 @@ impl Definitions {
     #[must_use]
     pub fn outcome_before_processing(&self, event: &Event) -> EventOutcome {
         if self.needs_processing(event) { EventOutcome::PENDING } else { EventOutcome::NOTHING_TO_DO }
+    }
+
+    /// An event with what its commit's outcome says of it, or else what is known before there is one.
+    #[must_use]
+    pub fn observe(&self, event: Event, outcome: Option<&Outcome>) -> ObservedEvent {
+        let index = event.place.location().map_or(0, |location| location.index);
+        let known = outcome.and_then(|outcome| outcome.events.get(index)).cloned();
+        let outcome = known.unwrap_or_else(|| self.outcome_before_processing(&event));
+        ObservedEvent::new(event, outcome)
     }
 
     /// How many of a commit's events are given to a processor.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::category::EventCategory;
+use super::commit::Storage;
 use super::event_id::EventId;
 use super::identifiers::{CorrelationId, DeviceId, EventType, OrganizationId, SchemaVersion, SessionId, UserId};
 use super::json::JsonObject;
@@ -159,6 +160,8 @@ pub struct Event {
     pub occurred_at: Timestamp,
     /// When it was stored, to the millisecond.
     pub recorded_at: Timestamp,
+    /// Where it is kept.
+    pub storage: Storage,
     /// Everything else.
     pub details: EventDetails,
 }

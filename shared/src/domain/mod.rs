@@ -1,6 +1,7 @@
 //! Types and pure rules. Nothing here does I/O, reads a clock or knows a vendor.
 
 pub mod access;
+pub mod archive;
 pub mod body;
 pub mod category;
 pub mod claim;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::category::EventCategory;
+use super::commit::Storage;
 use super::event::{BodyDigest, Event, Position};
 use super::event_id::EventId;
 use super::identifiers::{CorrelationId, DeviceId, EventType, OrganizationId, SessionId, UserId};
@@ -284,6 +285,18 @@ pub struct ObservedEvent {
     pub event: Event,
     /// What became of it.
     pub outcome: EventOutcome,
+}
+
+impl ObservedEvent {
+    /// An event with what became of it. One that is in the archive is archived, however it ended before.
+    #[must_use]
+    pub fn new(event: Event, outcome: EventOutcome) -> Self {
+        let status = match event.storage {
+            Storage::Table => outcome.status,
+            Storage::Archive => EventStatus::Archived,
+        };
+        Self { event, outcome: EventOutcome { status, ..outcome } }
+    }
 }
 
 /// One page of the answer to a query.

@@ -319,6 +319,7 @@ mod tests {
             recorded_at: at(0),
             attempt: crate::domain::commit::Attempt(1),
             request: None,
+            storage: crate::domain::commit::Storage::Table,
             events: committed,
         };
         commit.to_events().remove(0)

@@ -106,7 +106,7 @@ impl Statistics {
             statistics.today += since(today);
             statistics.this_week += since(today.monday());
             statistics.this_month += since(today.first_of_month());
-            if let (EventStatus::Processed, Some(end)) = (outcome.status, outcome.processed_at()) {
+            if let (EventStatus::Processed | EventStatus::Archived, Some(end)) = (outcome.status, outcome.processed_at()) {
                 statistics.processing.0 += u64::try_from(end.millis() - event.recorded_at.millis()).unwrap_or_default();
                 statistics.processing.1 += 1;
             }

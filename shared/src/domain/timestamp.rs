@@ -218,6 +218,12 @@ impl Hour {
         Self(self.0 + 1)
     }
 
+    /// The hour before this one, unless time begins with it.
+    #[must_use]
+    pub fn previous(self) -> Option<Self> {
+        (self > Timestamp::MIN.hour()).then_some(Self(self.0 - 1))
+    }
+
     /// Reads `yyyymmddhh`.
     #[must_use]
     pub fn from_digits(digits: &str) -> Option<Self> {

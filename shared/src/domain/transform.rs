@@ -317,6 +317,7 @@ mod tests {
             recorded_at: Timestamp::from_micros(1_700_000_000_000_000).unwrap(),
             attempt: Attempt(1),
             request: None,
+            storage: crate::domain::commit::Storage::Table,
             events: vec![CommittedEvent {
                 client_id: None,
                 occurred_at: Timestamp::from_micros(1_700_000_000_000_000).unwrap(),

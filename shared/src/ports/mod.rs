@@ -1,6 +1,7 @@
 //! What the commands and queries need from outside, in words of the domain. Ports that keep
 //! something have two adapters at least, in memory and on DynamoDB, held to one contract.
 
+pub mod archive_store;
 pub mod clock;
 pub mod commit_log;
 pub mod counter_store;
@@ -10,6 +11,7 @@ pub mod delivery_log;
 pub mod event_bus;
 pub mod event_reader;
 pub mod key_store;
+pub mod object_store;
 pub mod outcome_log;
 pub mod projection_store;
 pub mod queue;

@@ -1,6 +1,6 @@
 //! Things to test with.
 
-use crate::domain::commit::{Attempt, Commit, CommittedEvent};
+use crate::domain::commit::{Attempt, Commit, CommittedEvent, Storage};
 use crate::domain::delivery::{Delivery, DeliveryAttempt, DeliveryId, DeliveryState};
 use crate::domain::event::EventDetails;
 use crate::domain::event_id::EventId;
@@ -64,7 +64,8 @@ pub fn large_event(bytes: usize) -> CommittedEvent {
 #[must_use]
 pub fn commit(stream_name: &str, first: u64, events: Vec<CommittedEvent>) -> Commit {
     let attempt = Attempt(first.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ events.len() as u64);
-    Commit { stream: stream(stream_name), first: Version::new(first), recorded_at: noon(), attempt, request: None, events }
+    let storage = Storage::Table;
+    Commit { stream: stream(stream_name), first: Version::new(first), recorded_at: noon(), attempt, request: None, storage, events }
 }
 
 /// An id as clients make them.

@@ -38,6 +38,7 @@ fn tally(count: u64) -> Tally {
         lists: BTreeSet::from([IndexList("order#20261123#0".to_owned())]),
         statuses: BTreeMap::from([(EventStatus::Failed, 2)]),
         settled: 7,
+        archived: 5,
         processing_ms: 500,
         processing_count: 2,
         watermark: Some(noon()),

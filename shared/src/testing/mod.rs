@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "clauses are tests: they end in a panic if they do not hold")]
 
+pub mod archive_store;
 pub mod builders;
 pub mod commit_log;
 pub mod counter_store;
@@ -12,6 +13,7 @@ pub mod delivery_log;
 pub mod event_bus;
 pub mod event_reader;
 pub mod key_store;
+pub mod object_store;
 pub mod outcome_log;
 pub mod projection_definitions;
 pub mod projection_store;
@@ -128,6 +130,33 @@ macro_rules! store_contracts {
             an_event_that_no_processor_is_given_is_processed_from_the_start,
             an_event_that_a_processor_is_given_is_pending_until_it_has_an_outcome,
             an_outcome_shows_in_the_event,
+        ]);
+    };
+}
+
+/// Every clause of the contracts of the archive, for one adapter of events with an archive, and for one of objects.
+#[macro_export]
+macro_rules! archive_contracts {
+    ($archive:ident, $objects:ident) => {
+        $crate::contract!(archive_store: $archive, [
+            hours_that_hold_what_is_not_archived_are_found_oldest_first,
+            the_commits_of_an_hour_come_in_the_order_of_time,
+            what_is_archived_is_read_as_before_wherever_it_is_looked_for,
+            how_far_archiving_has_come_is_saved_only_over_what_was_seen,
+        ]);
+        $crate::object_contracts!($objects);
+    };
+}
+
+/// Every clause of the contract of object stores, for one adapter.
+#[macro_export]
+macro_rules! object_contracts {
+    ($objects:ident) => {
+        $crate::contract!(object_store: $objects, [
+            an_object_is_read_back_as_it_was_put,
+            a_part_of_an_object_is_read_by_its_range,
+            an_object_that_was_never_put_is_not_there,
+            an_object_takes_the_place_of_the_one_before,
         ]);
     };
 }

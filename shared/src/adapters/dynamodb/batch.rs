@@ -10,6 +10,7 @@ use super::failure::store_error;
 use super::items::{Item, text};
 use super::keys::{self, AFTER_ALL, PK, SK};
 use super::scan::{Consistency, table_key};
+use crate::domain::commit::Commit;
 use crate::domain::timestamp::Timestamp;
 use crate::ports::store_error::StoreError;
 
@@ -20,31 +21,37 @@ const CALLS_AT_ONCE: usize = 8;
 /// How often what was left out is asked for again.
 const MOST_ROUNDS: usize = 20;
 
+/// The keys, each once, as many together as one call takes.
+fn distinct(mut keys: Vec<(String, String)>) -> Vec<Vec<(String, String)>> {
+    let mut seen = HashSet::new();
+    keys.retain(|key| seen.insert(key.clone()));
+    keys.chunks(KEYS_A_CALL).map(<[_]>::to_vec).collect()
+}
+
 impl DynamoEvents {
     /// The items with these keys, each once, in no order. Those that do not exist are left out.
     pub(super) async fn batch_get(&self, keys: Vec<(String, String)>) -> Result<Vec<Item>, StoreError> {
-        let mut items = Vec::new();
-        self.batch_get_each(keys, |found| {
-            items.extend(found);
-            Ok(true)
-        })
-        .await?;
-        Ok(items)
+        let calls = distinct(keys).into_iter().map(|keys| self.batch_get_some(keys, Consistency::Eventual));
+        let calls: Vec<_> = calls.collect();
+        let found: Vec<Vec<Item>> = stream::iter(calls).buffered(CALLS_AT_ONCE).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
-    /// Hands over the items with these keys, each once, those of earlier keys first, until `each`
-    /// returns false. Those that do not exist are left out.
-    pub(super) async fn batch_get_each(
+    /// Hands over the commits with these keys, each once, those of earlier keys first, until `each` returns false. Those that do not
+    /// exist are left out.
+    pub(super) async fn batch_get_commits(
         &self,
-        mut keys: Vec<(String, String)>,
-        mut each: impl FnMut(Vec<Item>) -> Result<bool, StoreError>,
+        keys: Vec<(String, String)>,
+        mut each: impl FnMut(Vec<Commit>) -> bool,
     ) -> Result<(), StoreError> {
-        let mut seen = HashSet::new();
-        keys.retain(|key| seen.insert(key.clone()));
-        let calls: Vec<_> = keys.chunks(KEYS_A_CALL).map(|keys| self.batch_get_some(keys.to_vec(), Consistency::Eventual)).collect();
+        let calls = distinct(keys).into_iter().map(async |keys| {
+            let found = self.batch_get_some(keys, Consistency::Eventual).await?;
+            self.commits(found).await
+        });
+        let calls: Vec<_> = calls.collect();
         let mut calls = stream::iter(calls).buffered(CALLS_AT_ONCE);
         while let Some(found) = calls.try_next().await? {
-            if !each(found)? {
+            if !each(found) {
                 break;
             }
         }

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::error::TransactionCanceledException;
-use aws_sdk_dynamodb::types::{Put as PutAction, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
+use aws_sdk_dynamodb::types::{CancellationReason, Put as PutAction, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
 
 use super::DynamoEvents;
 use super::failure::store_error;
@@ -64,7 +64,7 @@ impl CommitLog for DynamoEvents {
 
     async fn commit_at(&self, slot: &Slot) -> Result<Option<Commit>, StoreError> {
         let item = self.get(keys::stream_pk(&slot.stream), keys::commit_sk(&slot.stream, slot.first)).await?;
-        item.as_ref().map(items::read_commit).transpose()
+        Ok(self.commits(item.into_iter().collect()).await?.pop())
     }
 
     async fn commit_holding(&self, stream: &StreamKey, version: Version) -> Result<Option<Commit>, StoreError> {
@@ -76,9 +76,9 @@ impl CommitLog for DynamoEvents {
         loop {
             let range = (lowest.as_str(), highest.as_str());
             let (page, next) = self.page_between(&pk, range, Direction::Backward, Some(most), Consistency::Strong, start).await?;
-            if let Some(item) = page.iter().find(|item| items::is_of(item, stream)) {
-                let commit = items::read_commit(item)?;
-                return Ok(Some(commit).filter(|commit| version >= commit.first && version <= commit.last()));
+            if let Some(item) = page.into_iter().find(|item| items::is_of(item, stream)) {
+                let commit = self.commits(vec![item]).await?.pop();
+                return Ok(commit.filter(|commit| version >= commit.first && version <= commit.last()));
             }
             if next.is_none() {
                 return Ok(None);
@@ -171,7 +171,7 @@ impl DynamoEvents {
             .await;
         match standing(put)? {
             Standing::Free => Ok(Put::Stored),
-            Standing::Item(item) => Ok(Put::Taken(vec![items::read_commit(&item)?])),
+            Standing::Item(item) => Ok(Put::Taken(self.commits(vec![item]).await?)),
         }
     }
 
@@ -190,7 +190,13 @@ impl DynamoEvents {
         let answer = self.client.transact_write_items().set_transact_items(Some(actions)).client_request_token(token(commits)).send().await;
         let Err(error) = answer else { return Ok(Put::Stored) };
         if let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) = error.as_service_error() {
-            return taken(canceled).unwrap_or_else(|| Err(store_error(error)));
+            let standing = standing_items(canceled);
+            if !standing.is_empty() {
+                return Ok(Put::Taken(self.commits(standing).await?));
+            }
+            if by_others(canceled) {
+                return Err(StoreError::Contended);
+            }
         }
         Err(store_error(error))
     }
@@ -203,19 +209,16 @@ fn token(commits: &[Commit]) -> String {
     format!("{:032x}", BodyDigest::of(slots.join("|").as_bytes()).0)
 }
 
-/// What a transaction that was cancelled says: whose commits stand in the way, or that another
-/// transaction was under way. None if it was cancelled for another reason.
-fn taken(canceled: &TransactionCanceledException) -> Option<Result<Put, StoreError>> {
-    let reasons = canceled.cancellation_reasons();
-    let standing: Vec<&Item> =
-        reasons.iter().filter(|reason| reason.code() == Some("ConditionalCheckFailed")).filter_map(|reason| reason.item()).collect();
-    if !standing.is_empty() {
-        return Some(standing.into_iter().map(items::read_commit).collect::<Result<Vec<Commit>, _>>().map(Put::Taken));
-    }
-    reasons
-        .iter()
-        .any(|reason| matches!(reason.code(), Some("TransactionConflict" | "ConditionalCheckFailed")))
-        .then_some(Err(StoreError::Contended))
+/// What stands in the way of a transaction that was cancelled.
+fn standing_items(canceled: &TransactionCanceledException) -> Vec<Item> {
+    let refused = |reason: &&CancellationReason| reason.code() == Some("ConditionalCheckFailed");
+    canceled.cancellation_reasons().iter().filter(refused).filter_map(|reason| reason.item().cloned()).collect()
+}
+
+/// Whether a transaction was cancelled because of another that was under way.
+fn by_others(canceled: &TransactionCanceledException) -> bool {
+    let is_others = |reason: &CancellationReason| matches!(reason.code(), Some("TransactionConflict" | "ConditionalCheckFailed"));
+    canceled.cancellation_reasons().iter().any(is_others)
 }
 
 /// Whether a conditional put found its condition true, or what it found instead.

@@ -12,22 +12,24 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::keys;
 use crate::domain::access::ApiKey;
+use crate::domain::archive::{ArchivePlace, ArchiveProgress};
 use crate::domain::body::{Body, Encoding, MAX_STORED_BYTES};
 use crate::domain::claim::{Claim, ClaimKey, ClaimSubject, Fence, Slot};
-use crate::domain::commit::{Attempt, Commit, RequestToken};
+use crate::domain::commit::{Attempt, Commit, CommittedEvent, RequestToken, Storage};
 use crate::domain::counters::{
     CounterKey, CounterScope, Fences, IndexList, Kind, Period, ProcessorTallies, ProcessorTally, RankedUser, SequenceNumber, ShardId,
     Tally, UserRanking,
 };
 use crate::domain::event::BodyDigest;
-use crate::domain::event_id::EventId;
+use crate::domain::event_id::{EventId, Location};
 #[cfg(feature = "stream")]
 use crate::domain::identifiers::OrganizationId;
 use crate::domain::identifiers::ProcessorId;
 use crate::domain::outcome::Outcome;
 use crate::domain::status::EventStatus;
 use crate::domain::stream_id::{StreamId, StreamKey};
-use crate::domain::timestamp::Timestamp;
+use crate::domain::timestamp::{Hour, Timestamp};
+use crate::domain::version::Version;
 use crate::ports::outcome_log::ConcludedCommit;
 use crate::ports::store_error::StoreError;
 
@@ -59,6 +61,14 @@ const STATUSES: &str = "statuses";
 const SETTLED: &str = "idle";
 const PROCESSING_MS: &str = "pms";
 const PROCESSING_COUNT: &str = "pn";
+/// How many events of a counter item are archived.
+pub(super) const ARCHIVED: &str = "archived";
+/// Where in the archive the events of a commit are; it has no body then.
+pub(super) const ARCHIVE_PLACE: &str = "arc";
+/// The last hour that archiving has looked through.
+const REACHED: &str = "hour";
+/// The object that is being written.
+const WRITING: &str = "object";
 const FENCES: &str = "fences";
 const USERS: &str = "users";
 
@@ -170,18 +180,83 @@ fn read_body<T: serde::de::DeserializeOwned>(item: &Item) -> Result<T, StoreErro
     body.read().map_err(|_| corrupt(item, BODY))
 }
 
+/// The commit's place in its stream.
+fn read_slot(item: &Item) -> Result<Slot, StoreError> {
+    keys::read_commit_sk(read_text(item, keys::SK)?).ok_or_else(|| corrupt(item, keys::SK))
+}
+
+/// The version of a commit's last event.
+pub(super) fn last_version(item: &Item) -> Result<Version, StoreError> {
+    let events: u64 = read_number(item, COUNT)?;
+    Ok(Version::new((read_slot(item)?.first.get() + events).saturating_sub(1)))
+}
+
+/// When the request came that made an item.
+pub(super) fn recorded_at(item: &Item) -> Result<Timestamp, StoreError> {
+    let recorded_at = read_number::<i64>(item, RECORDED_AT)?.checked_mul(1000).and_then(|micros| Timestamp::from_micros(micros).ok());
+    recorded_at.ok_or_else(|| corrupt(item, RECORDED_AT))
+}
+
 /// Reads what [`write_commit`] wrote.
 pub(crate) fn read_commit(item: &Item) -> Result<Commit, StoreError> {
-    let Slot { stream, first } = keys::read_commit_sk(read_text(item, keys::SK)?).ok_or_else(|| corrupt(item, keys::SK))?;
-    let recorded_at = read_number::<i64>(item, RECORDED_AT)?.checked_mul(1000).and_then(|micros| Timestamp::from_micros(micros).ok());
+    let Slot { stream, first } = read_slot(item)?;
     Ok(Commit {
         stream,
         first,
-        recorded_at: recorded_at.ok_or_else(|| corrupt(item, RECORDED_AT))?,
+        recorded_at: recorded_at(item)?,
         attempt: Attempt(read_hex(item, ATTEMPT)?),
+        storage: if item.contains_key(ARCHIVE_PLACE) { Storage::Archive } else { Storage::Table },
         request: if item.contains_key(REQUEST) { Some(RequestToken(read_hex(item, REQUEST)?)) } else { None },
         events: read_body(item)?,
     })
+}
+
+/// Where in the archive a commit's events are, if they are there.
+pub(super) fn archive_place(item: &Item) -> Result<Option<ArchivePlace>, StoreError> {
+    if !item.contains_key(ARCHIVE_PLACE) {
+        return Ok(None);
+    }
+    read_text(item, ARCHIVE_PLACE)?.parse().map(Some).map_err(|_| corrupt(item, ARCHIVE_PLACE))
+}
+
+/// The id of the commit that an item is, archived or not.
+pub(super) fn commit_id(item: &Item) -> Result<EventId, StoreError> {
+    let Slot { stream, first } = read_slot(item)?;
+    Ok(Location::new(recorded_at(item)?, 0, stream.address(), first).id())
+}
+
+/// Gives a commit's item the events back that are in the archive.
+pub(super) fn put_back(item: &mut Item, events: &[CommittedEvent]) -> Result<(), StoreError> {
+    if events.len() != read_number::<usize>(item, COUNT)? {
+        return Err(corrupt(item, COUNT));
+    }
+    insert_body(item, Body::Json(serde_json::to_string(events).map_err(|error| StoreError::Corrupt(error.to_string()))?));
+    Ok(())
+}
+
+/// The attributes that a commit is read from.
+pub(super) const OF_COMMIT: &[&str] = &[keys::SK, COUNT, RECORDED_AT, ATTEMPT, REQUEST, ENCODING, BODY, ARCHIVE_PLACE];
+
+/// What is removed from the item of a commit that is archived.
+pub(super) const BODY_ATTRIBUTES: [&str; 2] = [ENCODING, BODY];
+
+/// How far archiving has come, to be put over what stands.
+pub(super) fn write_archive_progress(progress: &ArchiveProgress) -> Item {
+    let mut item = Item::from([(keys::PK.to_owned(), text(keys::ARCHIVE_PK)), (keys::SK.to_owned(), text(keys::ARCHIVE_SK))]);
+    item.extend(progress.reached.map(|hour| (REACHED.to_owned(), text(hour.to_string()))));
+    item.extend(progress.writing.map(|object| (WRITING.to_owned(), text(object.to_string()))));
+    item
+}
+
+pub(super) fn read_archive_progress(item: &Item) -> Result<ArchiveProgress, StoreError> {
+    let mut progress = ArchiveProgress::default();
+    if item.contains_key(REACHED) {
+        progress.reached = Some(Hour::from_digits(read_text(item, REACHED)?).ok_or_else(|| corrupt(item, REACHED))?);
+    }
+    if item.contains_key(WRITING) {
+        progress.writing = Some(read_text(item, WRITING)?.parse().map_err(|_| corrupt(item, WRITING))?);
+    }
+    Ok(progress)
 }
 
 pub(super) fn write_claim(key: &ClaimKey, claim: &Claim) -> Item {
@@ -205,11 +280,10 @@ pub(super) fn write_claim(key: &ClaimKey, claim: &Claim) -> Item {
 pub(super) fn read_claim(item: &Item) -> Result<Claim, StoreError> {
     let slots = item.get(SLOTS).and_then(|value| value.as_l().ok()).ok_or_else(|| corrupt(item, SLOTS))?;
     let slot = |value: &AttributeValue| value.as_s().ok().and_then(|sk| keys::read_commit_sk(sk)).ok_or_else(|| corrupt(item, SLOTS));
-    let recorded_at = read_number::<i64>(item, RECORDED_AT)?.checked_mul(1000).and_then(|micros| Timestamp::from_micros(micros).ok());
     Ok(Claim {
         fence: Fence(read_hex(item, FENCE)?),
         digest: BodyDigest(u128::from_str_radix(read_text(item, DIGEST)?, 16).map_err(|_| corrupt(item, DIGEST))?),
-        recorded_at: recorded_at.ok_or_else(|| corrupt(item, RECORDED_AT))?,
+        recorded_at: recorded_at(item)?,
         seed: read_hex(item, SEED)?,
         slots: slots.iter().map(slot).collect::<Result<_, _>>()?,
     })
@@ -354,6 +428,9 @@ pub(super) fn write_tally(key: &CounterKey, tally: &Tally, revision: u64) -> Ite
     if tally.settled > 0 {
         item.insert(SETTLED.to_owned(), number(tally.settled));
     }
+    if tally.archived > 0 {
+        item.insert(ARCHIVED.to_owned(), number(tally.archived));
+    }
     if tally.processing_count > 0 {
         item.insert(PROCESSING_MS.to_owned(), number(tally.processing_ms));
         item.insert(PROCESSING_COUNT.to_owned(), number(tally.processing_count));
@@ -375,6 +452,7 @@ pub(super) fn read_tally(item: &Item) -> Result<Tally, StoreError> {
         lists: lists.map(|list| IndexList(list.clone())).collect(),
         statuses: statuses.collect::<Option<_>>().ok_or_else(|| corrupt(item, STATUSES))?,
         settled: optional(SETTLED)?,
+        archived: optional(ARCHIVED)?,
         processing_ms: optional(PROCESSING_MS)?,
         processing_count: optional(PROCESSING_COUNT)?,
         watermark: watermark.and_then(|millis| Timestamp::from_micros(millis.checked_mul(1000)?).ok()),

@@ -241,6 +241,10 @@ pub(super) const LETTERS_PK: &str = "X";
 /// The partition of all rejected events.
 pub(super) const REJECTED_PK: &str = "B";
 
+/// How far archiving has come.
+pub(super) const ARCHIVE_PK: &str = "Z";
+pub(super) const ARCHIVE_SK: &str = "Z";
+
 /// The partition of one page of the ledger of messages.
 pub(super) fn ledger_pk(page: &LedgerPage) -> String {
     format!("M#{}#{:032x}", page.organization.as_ref().map_or(String::new(), escaped), page.name)

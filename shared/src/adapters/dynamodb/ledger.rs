@@ -58,7 +58,11 @@ impl DynamoEvents {
         let answer = self.client.transact_write_items().set_transact_items(Some(actions)).client_request_token(token).send().await;
         let Err(error) = answer else { return Ok(PutNoting::Stored) };
         if let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) = error.as_service_error() {
-            return refused(canceled, commits.len(), together.claims.len(), &pages).unwrap_or_else(|| Err(store_error(error)));
+            let in_the_way = taken(canceled, commits.len());
+            if !in_the_way.is_empty() {
+                return Ok(PutNoting::Taken(self.commits(in_the_way).await?));
+            }
+            return refused(canceled, commits.len() + together.claims.len(), &pages).unwrap_or_else(|| Err(store_error(error)));
         }
         Err(store_error(error))
     }
@@ -94,22 +98,22 @@ fn token(commits: &[Commit], together: &TogetherWith) -> String {
     format!("{:032x}", BodyDigest::of(parts.join("|").as_bytes()).0)
 }
 
-/// What a transaction that was cancelled says. None if it was cancelled for another reason than a condition or others' writes.
-fn refused(
-    canceled: &TransactionCanceledException,
-    commits: usize,
-    claims: usize,
-    pages: &Pages<'_>,
-) -> Option<Result<PutNoting, StoreError>> {
-    // Reasons stand in the order of the actions.
+/// What stands in the way of a condition.
+fn standing(reason: &CancellationReason) -> Option<Item> {
+    (reason.code() == Some(REFUSED)).then(|| reason.item().cloned()).flatten()
+}
+
+/// The items that stand where commits were to go. Reasons stand in the order of the actions, and those of commits come first.
+fn taken(canceled: &TransactionCanceledException, commits: usize) -> Vec<Item> {
+    canceled.cancellation_reasons().iter().take(commits).filter_map(standing).collect()
+}
+
+/// What a transaction that was cancelled says of the pages, which come after so many other actions. None if it was cancelled for another
+/// reason than a condition or others' writes.
+fn refused(canceled: &TransactionCanceledException, before: usize, pages: &Pages<'_>) -> Option<Result<PutNoting, StoreError>> {
     let reasons = canceled.cancellation_reasons();
-    let standing = |reason: &CancellationReason| (reason.code() == Some(REFUSED)).then(|| reason.item().cloned()).flatten();
-    let taken: Vec<Item> = reasons.iter().take(commits).filter_map(standing).collect();
-    if !taken.is_empty() {
-        return Some(taken.iter().map(items::read_commit).collect::<Result<Vec<Commit>, _>>().map(PutNoting::Taken));
-    }
     let (mut known, mut full) = (Vec::new(), Vec::new());
-    for (reason, (page, notes)) in reasons.iter().skip(commits + claims).zip(pages) {
+    for (reason, (page, notes)) in reasons.iter().skip(before).zip(pages) {
         let Some(item) = standing(reason) else { continue };
         let noted: Vec<LedgerNote> = notes.iter().filter_map(|note| noted(&item, note)).collect();
         if noted.is_empty() {

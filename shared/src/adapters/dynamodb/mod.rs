@@ -1,5 +1,7 @@
 //! The ports on DynamoDB: one table, three indexes, one stream.
 
+mod archive_store;
+mod archived;
 mod batch;
 mod client;
 mod commit_log;
@@ -13,6 +15,7 @@ mod items;
 mod key_store;
 mod keys;
 mod ledger;
+mod merge;
 mod meter;
 mod outcome_log;
 mod projection_store;
@@ -33,6 +36,7 @@ use std::sync::Arc;
 
 use self::definition_store::KnownDefinitions;
 use super::sealing::{Sealer, Secrets};
+use crate::ports::object_store::ObjectStore;
 
 /// The table, through a client. Every port is implemented on it.
 #[derive(Debug, Clone)]
@@ -43,6 +47,7 @@ pub struct DynamoEvents {
     most_examined: u64,
     secrets: Arc<Secrets>,
     known: Arc<KnownDefinitions>,
+    objects: Option<Arc<dyn ObjectStore>>,
 }
 
 impl DynamoEvents {
@@ -52,7 +57,8 @@ impl DynamoEvents {
     /// The ports on the table of this name.
     #[must_use]
     pub fn new(client: aws_sdk_dynamodb::Client, table: String, time_shards: TimeShards) -> Self {
-        Self { client, table, time_shards, most_examined: Self::MOST_EXAMINED, secrets: Arc::default(), known: Arc::default() }
+        let (secrets, known) = (Arc::default(), Arc::default());
+        Self { client, table, time_shards, most_examined: Self::MOST_EXAMINED, secrets, known, objects: None }
     }
 
     /// The same, but the secrets of processors and subscriptions are sealed when they are saved, and opened when they are read.
@@ -66,6 +72,12 @@ impl DynamoEvents {
     #[must_use]
     pub fn without_secrets(self) -> Self {
         Self { secrets: Arc::new(Secrets::Unread), ..self }
+    }
+
+    /// The same, with the store of the archive: events that are there can be read.
+    #[must_use]
+    pub fn with_archive(self, objects: Arc<dyn ObjectStore>) -> Self {
+        Self { objects: Some(objects), ..self }
     }
 
     /// The same, but queries examine at most about so many events before they hand back a cursor.

@@ -7,6 +7,7 @@
 
 use std::collections::BinaryHeap;
 
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use futures::future::try_join_all;
 
 use super::DynamoEvents;
@@ -139,9 +140,10 @@ impl<'a> Scan<'a> {
         let pages = try_join_all(due.iter().map(|index| self.page_of(&self.lists[*index], limit))).await?;
         for (index, (found, next)) in due.into_iter().zip(pages) {
             let mut down = None;
-            for item in &found {
-                down = keys::order_time(read_text(item, ORDER)?).or(down);
-                let commit = items::read_commit(item)?;
+            if let Some(last) = found.last() {
+                down = keys::order_time(read_text(last, ORDER)?);
+            }
+            for commit in self.store.commits(found).await? {
                 self.commits += 1;
                 self.bytes += commit.bytes() as u64;
                 for event in commit.to_events() {
@@ -318,9 +320,42 @@ impl DynamoEvents {
         consistency: Consistency,
         start: Option<Item>,
     ) -> Result<(Vec<Item>, Option<Item>), StoreError> {
-        let page = self
-            .client
-            .query()
+        let query = self.query_between(pk, (low, high), direction, limit, consistency, start);
+        let page = query.send().await.map_err(store_error)?;
+        Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
+    }
+
+    /// One page of a stream's commits between two sort keys, forwards, as the last write left them: all that a commit is read from, and
+    /// nothing else, which is a third less to take apart.
+    pub(super) async fn page_of_commits(
+        &self,
+        pk: &str,
+        range: (&str, &str),
+        limit: Option<i32>,
+        start: Option<Item>,
+    ) -> Result<(Vec<Item>, Option<Item>), StoreError> {
+        let query = self.query_between(pk, range, Direction::Forward, limit, Consistency::Strong, start);
+        let names: Vec<String> = (0..items::OF_COMMIT.len()).map(|index| format!("#{index}")).collect();
+        let query = query.projection_expression(names.join(","));
+        let query = names
+            .into_iter()
+            .zip(items::OF_COMMIT)
+            .fold(query, |query, (name, attribute)| query.expression_attribute_names(name, *attribute));
+        let page = query.send().await.map_err(store_error)?;
+        Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
+    }
+
+    fn query_between(
+        &self,
+        pk: &str,
+        (low, high): (&str, &str),
+        direction: Direction,
+        limit: Option<i32>,
+        consistency: Consistency,
+        start: Option<Item>,
+    ) -> QueryFluentBuilder {
+        let query = self.client.query();
+        query
             .table_name(&self.table)
             .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
             .expression_attribute_values(":pk", text(pk))
@@ -330,10 +365,6 @@ impl DynamoEvents {
             .consistent_read(consistency == Consistency::Strong)
             .set_limit(limit)
             .set_exclusive_start_key(start)
-            .send()
-            .await
-            .map_err(store_error)?;
-        Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
     }
 }
 

@@ -18,16 +18,25 @@ pub fn change(record: &EventRecord) -> Result<Option<Change>, StoreError> {
         record.change.sequence_number.clone().ok_or_else(|| StoreError::Corrupt("a record has no sequence number".to_owned()))?;
     let new = to_item(&record.change.new_image);
     let kind = match items::kind_of(&new) {
+        // An archived commit that is put into a table, from a backup, was counted when it was stored.
+        ItemKind::Commit if record.change.old_image.is_empty() && items::archive_place(&new)?.is_some() => return Ok(None),
         // A commit is written once; a second record of it would be a write without effect.
         ItemKind::Commit if record.change.old_image.is_empty() => {
             ChangeKind::Committed { commit: Box::new(items::read_commit(&new)?), list: items::list_of(&new), settled: 0 }
+        }
+        ItemKind::Commit => {
+            let old = to_item(&record.change.old_image);
+            match (items::archive_place(&old)?, items::archive_place(&new)?) {
+                (None, Some(_)) => ChangeKind::Archived { commit: Box::new(items::read_commit(&old)?), settled: 0 },
+                (Some(_), _) | (None, None) => return Ok(None),
+            }
         }
         ItemKind::Outcome => ChangeKind::Concluded {
             organization: items::read_organization(&new)?,
             before: if record.change.old_image.is_empty() { None } else { Some(items::read_outcome(&to_item(&record.change.old_image))?) },
             after: items::read_outcome(&new)?,
         },
-        ItemKind::Commit | ItemKind::Other => return Ok(None),
+        ItemKind::Other => return Ok(None),
     };
     Ok(Some(Change { sequence: SequenceNumber(sequence), kind }))
 }
@@ -39,6 +48,8 @@ pub fn change(record: &EventRecord) -> Result<Option<Change>, StoreError> {
 pub fn happening(record: &EventRecord) -> Result<Option<Happening>, StoreError> {
     let (old, new) = (to_item(&record.change.old_image), to_item(&record.change.new_image));
     let happening = match items::kind_of(&new) {
+        // Nothing is left to be done with what is archived.
+        ItemKind::Commit if items::archive_place(&new)?.is_some() => return Ok(None),
         ItemKind::Commit if old.is_empty() => Happening::Committed(Box::new(items::read_commit(&new)?)),
         ItemKind::Outcome => {
             // Outcomes that were saved before they named their commit are past telling of.

@@ -30,9 +30,9 @@ impl StreamReader for DynamoEvents {
         let (low, high) = (keys::version_prefix(address, after.next()), format!("{}{AFTER_ALL}", keys::tag_prefix(address)));
         // One more than is asked for says whether there are more. A page of the store holds a megabyte anyway.
         let most = i32::try_from(events.saturating_add(1).max(2)).ok().filter(|most| *most <= MOST_A_CALL);
-        let (page, next) = self.page_between(&pk, (&low, &high), Direction::Forward, most, Consistency::Strong, None).await?;
+        let (page, next) = self.page_of_commits(&pk, (&low, &high), most, None).await?;
         let mut run = Run { events: 0, bytes: 0, commits: Vec::new() };
-        run.extend(commits_of(&page, stream)?);
+        run.extend(self.commits_of(page, stream).await?);
         if next.is_none() {
             return Ok(CommitRun { commits: run.commits, to_the_end: true });
         }
@@ -88,12 +88,20 @@ impl DynamoEvents {
         let address = stream.address();
         let (low, high) = (keys::version_prefix(address, after.next()), format!("{}{AFTER_ALL}", keys::version_prefix(address, to)));
         let pk = keys::place(address.place);
-        commits_of(&self.between(&pk, (&low, &high), Direction::Forward, None, Consistency::Strong).await?, stream)
+        let (mut commits, mut start) = (Vec::new(), None);
+        loop {
+            let (found, next) = self.page_of_commits(&pk, (&low, &high), None, start).await?;
+            commits.extend(self.commits_of(found, stream).await?);
+            start = next;
+            if start.is_none() {
+                return Ok(commits);
+            }
+        }
     }
-}
 
-fn commits_of(items: &[Item], stream: &StreamKey) -> Result<Vec<Commit>, StoreError> {
-    items.iter().filter(|item| items::is_of(item, stream)).map(items::read_commit).collect()
+    async fn commits_of(&self, found: Vec<Item>, stream: &StreamKey) -> Result<Vec<Commit>, StoreError> {
+        self.commits(found.into_iter().filter(|item| items::is_of(item, stream)).collect()).await
+    }
 }
 
 /// Commits, one right after the other.

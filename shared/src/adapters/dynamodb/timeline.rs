@@ -3,11 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use async_trait::async_trait;
-use futures::future::try_join_all;
 
 use super::DynamoEvents;
-use super::items::{self, Item, read_text};
-use super::keys::{self, AFTER_ALL, ORDER};
+use super::keys;
+use super::merge::{Archived, Merge};
 use super::scan::{Consistency, Direction};
 use crate::domain::commit::Commit;
 use crate::domain::counters::{CounterScope, IndexList, Period};
@@ -19,8 +18,6 @@ use crate::ports::timeline::{Timeline, TimelinePage};
 
 /// How many days of counters are read at a time.
 const DAYS_A_CALL: i32 = 16;
-/// The most commits of one call.
-const MOST_A_CALL: usize = 200;
 /// About the most commits and bytes that one page looks at.
 const MOST_EXAMINED: usize = 2000;
 const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -44,8 +41,8 @@ impl Timeline for DynamoEvents {
         let mut page = Page { commits: Vec::new(), examined: 0, bytes: 0, reached: after };
         let mut days = Days::new(self, first.hour().day(), upper.hour().day(), now);
         while let Some(lists) = days.next(filter).await? {
-            let mut merge = Merge::new(self, lists, (first, upper), most);
-            while let Some(commit) = merge.next().await? {
+            let mut merge = Merge::new(self, lists, (first, upper), most, Archived::Read);
+            while let Some(commit) = merge.next_commit().await? {
                 let place = commit.place_in_time();
                 if after.is_some_and(|after| place <= after) {
                     continue;
@@ -118,73 +115,5 @@ impl<'a> Days<'a> {
             lists.extend(keys::all_lists(None, day, self.store.time_shards.0));
         }
         Ok(Some(lists.into_iter().filter(|list| keys::list_may_hold(list, filter.category)).collect()))
-    }
-}
-
-/// Several lists, merged into one order.
-struct Merge<'a> {
-    store: &'a DynamoEvents,
-    lists: Vec<List>,
-    low: String,
-    high: String,
-    page: i32,
-}
-
-struct List {
-    name: IndexList,
-    ready: VecDeque<Item>,
-    next: Next,
-}
-
-enum Next {
-    Unread,
-    After(Item),
-    Exhausted,
-}
-
-impl<'a> Merge<'a> {
-    fn new(store: &'a DynamoEvents, lists: Vec<IndexList>, (from, to): (Timestamp, Timestamp), most: usize) -> Self {
-        let lists = lists.into_iter().map(|name| List { name, ready: VecDeque::new(), next: Next::Unread }).collect();
-        let page = i32::try_from(most.clamp(10, MOST_A_CALL)).unwrap_or(i32::MAX);
-        Self { store, lists, low: from.sort_key(), high: format!("{}{AFTER_ALL}", to.sort_key()), page }
-    }
-
-    async fn next(&mut self) -> Result<Option<Commit>, StoreError> {
-        loop {
-            let due: Vec<usize> =
-                (0..self.lists.len()).filter(|index| self.lists[*index].ready.is_empty() && !self.lists[*index].is_exhausted()).collect();
-            if due.is_empty() {
-                break;
-            }
-            let pages = try_join_all(due.iter().map(|index| self.read(&self.lists[*index]))).await?;
-            for (index, (items, next)) in due.into_iter().zip(pages) {
-                self.lists[index].ready.extend(items);
-                self.lists[index].next = next.map_or(Next::Exhausted, Next::After);
-            }
-        }
-        let mut oldest: Option<(usize, &str)> = None;
-        for (index, list) in self.lists.iter().enumerate() {
-            let Some(item) = list.ready.front() else { continue };
-            let order = read_text(item, ORDER)?;
-            if oldest.is_none_or(|(_, before)| order < before) {
-                oldest = Some((index, order));
-            }
-        }
-        let Some((index, _)) = oldest else { return Ok(None) };
-        self.lists[index].ready.pop_front().as_ref().map(items::read_commit).transpose()
-    }
-
-    async fn read(&self, list: &List) -> Result<(Vec<Item>, Option<Item>), StoreError> {
-        let start = match &list.next {
-            Next::After(key) => Some(key.clone()),
-            Next::Unread | Next::Exhausted => None,
-        };
-        self.store.page_of_list(&list.name, (&self.low, &self.high), Direction::Forward, self.page, start).await
-    }
-}
-
-impl List {
-    const fn is_exhausted(&self) -> bool {
-        matches!(self.next, Next::Exhausted)
     }
 }

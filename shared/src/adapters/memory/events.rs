@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
+use crate::domain::archive::{ArchiveProgress, ArchivedCommit, UnarchivedCommit};
 use crate::domain::claim::{Claim, ClaimKey, Fence, Slot};
-use crate::domain::commit::Commit;
+use crate::domain::commit::{Commit, Storage};
 use crate::domain::definitions::Definitions;
 use crate::domain::event::Event;
 use crate::domain::event_id::EventId;
@@ -21,8 +22,9 @@ use crate::domain::replay::CommitPlace;
 use crate::domain::statistics::{Statistics, StatisticsScope};
 use crate::domain::stream_id::{StreamId, StreamKey};
 use crate::domain::subscription::Subscription;
-use crate::domain::timestamp::Timestamp;
+use crate::domain::timestamp::{Hour, Timestamp};
 use crate::domain::version::Version;
+use crate::ports::archive_store::{ArchiveStore, UnarchivedPage};
 use crate::ports::commit_log::{CommitLog, Put, PutNoting, TogetherWith};
 use crate::ports::definition_store::{DefinitionStore, Freshness};
 use crate::ports::event_reader::{EventReader, StreamRequest, StreamSlice};
@@ -45,6 +47,7 @@ struct State {
     ledger: BTreeMap<LedgerPage, BTreeMap<Mark, EventId>>,
     definitions: Arc<Definitions>,
     outcomes: BTreeMap<EventId, (Outcome, Revision)>,
+    archiving: (ArchiveProgress, Revision),
 }
 
 impl State {
@@ -63,12 +66,8 @@ impl State {
 
     fn observe(&self, commit: &Commit) -> Vec<ObservedEvent> {
         let outcome = self.outcomes.get(&commit.id());
-        let observe = |(index, event): (usize, Event)| {
-            let outcome = outcome.and_then(|(outcome, _)| outcome.events.get(index)).cloned();
-            let outcome = outcome.unwrap_or_else(|| self.definitions.outcome_before_processing(&event));
-            ObservedEvent { event, outcome }
-        };
-        commit.to_events().into_iter().enumerate().map(observe).collect()
+        let outcome = outcome.map(|(outcome, _)| outcome);
+        commit.to_events().into_iter().map(|event| self.definitions.observe(event, outcome)).collect()
     }
 }
 
@@ -276,6 +275,58 @@ impl StreamReader for MemoryEvents {
         let state = self.state();
         let named: BTreeSet<&StreamKey> = state.commits.keys().map(|(stream, _)| stream).filter(|stream| stream.stream == *name).collect();
         Ok(named.into_iter().take(most).cloned().collect())
+    }
+}
+
+/// The events stay in memory: what changes is where they say that they are.
+#[async_trait]
+impl ArchiveStore for MemoryEvents {
+    async fn hours_to_archive(&self, after: Option<Hour>, before: Hour, most: usize) -> Result<Vec<Hour>, StoreError> {
+        let state = self.state();
+        let unarchived = state.commits.values().filter(|commit| commit.storage == Storage::Table);
+        let hours: BTreeSet<Hour> = unarchived.map(|commit| commit.last_occurred_at().hour()).collect();
+        Ok(hours.into_iter().filter(|hour| after.is_none_or(|after| after < *hour) && *hour < before).take(most).collect())
+    }
+
+    async fn commits_to_archive(&self, hour: Hour, after: Option<CommitPlace>, most: usize) -> Result<UnarchivedPage, StoreError> {
+        let state = self.state();
+        let is_wanted = |commit: &&Commit| {
+            commit.storage == Storage::Table
+                && commit.last_occurred_at().hour() == hour
+                && after.is_none_or(|after| after < commit.place_in_time())
+        };
+        let mut commits: Vec<&Commit> = state.commits.values().filter(is_wanted).collect();
+        commits.sort_by_key(|commit| commit.place_in_time());
+        let next = commits.get(most.saturating_sub(1)).filter(|_| commits.len() > most).map(|commit| commit.place_in_time());
+        commits.truncate(most);
+        let observed = |commit: &Commit| UnarchivedCommit { commit: commit.clone(), events: state.observe(commit) };
+        Ok(UnarchivedPage { commits: commits.into_iter().map(observed).collect(), next })
+    }
+
+    async fn mark_archived(&self, commits: &[ArchivedCommit]) -> Result<usize, StoreError> {
+        let mut state = self.state();
+        let mut marked = 0;
+        for archived in commits {
+            let key = (archived.slot.stream.clone(), archived.slot.first);
+            if let Some(commit) = state.commits.get_mut(&key).filter(|commit| commit.storage == Storage::Table) {
+                commit.storage = Storage::Archive;
+                marked += 1;
+            }
+        }
+        Ok(marked)
+    }
+
+    async fn archive_progress(&self) -> Result<(ArchiveProgress, Revision), StoreError> {
+        Ok(self.state().archiving)
+    }
+
+    async fn save_archive_progress(&self, progress: &ArchiveProgress, seen: Revision) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        let unchanged = state.archiving.1 == seen;
+        if unchanged {
+            state.archiving = (*progress, Revision(seen.0 + 1));
+        }
+        Ok(unchanged)
     }
 }
 

@@ -74,7 +74,7 @@ impl ProcessorTallies {
 
     fn add(&mut self, change: &ChangeKind, definitions: &Definitions) {
         let organization = match change {
-            ChangeKind::Committed { .. } => return,
+            ChangeKind::Committed { .. } | ChangeKind::Archived { .. } => return,
             ChangeKind::Concluded { organization, .. } => organization.as_ref(),
         };
         for result in change.new_results() {

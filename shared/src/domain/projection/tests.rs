@@ -18,6 +18,7 @@ fn history(events: &[Value]) -> Vec<Event> {
             recorded_at: moment(index),
             attempt: Attempt(1),
             request: None,
+            storage: crate::domain::commit::Storage::Table,
             events: vec![event],
         };
         commit.to_events().remove(0)

@@ -332,6 +332,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::domain::commit::Storage;
     use crate::domain::event::EventDetails;
     use crate::domain::query::PageSize;
     use crate::domain::stream_id::StreamKey;
@@ -365,6 +366,7 @@ mod tests {
             stream_version: Version::new(version),
             occurred_at: Timestamp::parse("2026-11-23T10:11:12.345678Z").unwrap(),
             recorded_at: Timestamp::parse("2026-11-23T10:11:13.5Z").unwrap(),
+            storage: Storage::Table,
             details,
         };
         ObservedEvent { event, outcome: EventOutcome::PENDING }

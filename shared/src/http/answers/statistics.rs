@@ -102,7 +102,8 @@ impl<'a> From<&'a Statistics> for StatisticsAnswer<'a> {
             events_this_week: statistics.this_week,
             events_this_month: statistics.this_month,
             average_processing_time: ratio(processing_ms, processing_count.saturating_mul(1000), 1.0),
-            processing_rate: ratio(of(EventStatus::Processed), total, 100.0),
+            // What is archived was processed before.
+            processing_rate: ratio(of(EventStatus::Processed) + of(EventStatus::Archived), total, 100.0),
             error_rate: ratio(of(EventStatus::Failed), total, 100.0),
             top_users: statistics.top_users.iter().map(|(user_id, count)| UserCount { user_id, count: *count }).collect(),
             top_event_types: statistics.top_types().into_iter().map(|(event_type, count)| TypeCount { event_type, count }).collect(),

@@ -21,6 +21,8 @@ const REPLAY: &str = "/api/v1/events/replay";
 const ENTITIES: [(u32, u64); 3] = [(10, 20), (1000, 8), (10_000, 3)];
 /// How often each is read again.
 const AGAIN: usize = 20;
+/// How many events are archived: fifty of each user.
+const ARCHIVED: u64 = 5000;
 /// How many events a replay has.
 const REPLAYED: u64 = 5000;
 
@@ -33,6 +35,54 @@ pub(crate) async fn measures(small: bool) -> Result<Vec<Measure>, BenchError> {
     for (name, streams) in [("replay_one_stream", 1), ("replay_100_streams", 100)] {
         measures.push(replay(name, streams, if small { REPLAYED / 5 } else { REPLAYED }).await?);
     }
+    for (name, batch) in [("archive", 1), ("archive_20", 20)] {
+        measures.extend(archive(name, batch, if small { ARCHIVED / 10 } else { ARCHIVED }).await?);
+    }
+    Ok(measures)
+}
+
+/// Archiving so many events of a day, that were stored so many at a time in the streams of a hundred users; and reading one, and a
+/// stream, from the archive. The archive is in memory: what S3 takes comes on top.
+async fn archive(name: &'static str, batch: u64, events: u64) -> Result<Vec<Measure>, BenchError> {
+    let store = Store::open(0).await?;
+    let order = |number: u64| sample::order(&format!("user-{}", number / batch % 100), number);
+    store
+        .counted(async {
+            for first in (0..events).step_by(usize::try_from(batch).unwrap_or(1)) {
+                store.append(&(first..first + batch).map(order).collect::<Vec<Value>>()).await?;
+            }
+            Ok::<_, BenchError>(())
+        })
+        .await?;
+    store.forget_usage();
+    let began = Instant::now();
+    let archived = store.archive().await?;
+    let took = began.elapsed();
+    let count = usize::try_from(events).unwrap_or(1);
+    if archived.events != count {
+        return Err(BenchError::Wrong { operation: name, detail: format!("{archived:?}") });
+    }
+    let cost = Cost::of(store.meter.take(), count);
+    // As many events as there were took so long together; each of them on its own is not timed.
+    let samples = Samples { times: vec![took / u32::try_from(events).unwrap_or(1); count], took };
+    let mut measures = vec![samples.measure((Part::After, name.to_owned()), 0, Per::Event(1), cost)];
+    if batch == 1 {
+        let stream: Value = serde_json::from_slice(&call(&store, Call::get("/api/v1/events/stream/user:user-1".to_owned())).await?)?;
+        let ids = stream["events"].as_array().into_iter().flatten().filter_map(|event| event["event_id"].as_str());
+        let (mut one, mut whole) = (Samples::default(), Samples::default());
+        store.forget_usage();
+        for id in ids.cycle().take(AGAIN * 5) {
+            one.time(call(&store, Call::get(format!("/api/v1/events/{id}")))).await?;
+        }
+        let of_one = Cost::of(store.meter.take(), one.times.len());
+        for user in 0..AGAIN {
+            whole.time(call(&store, Call::get(format!("/api/v1/events/stream/user:user-{user}")))).await?;
+        }
+        let of_whole = Cost::of(store.meter.take(), whole.times.len());
+        measures.push(one.measure((Part::Called, "get_archived".to_owned()), 0, Per::Call, of_one));
+        measures.push(whole.measure((Part::Called, "stream_archived_50".to_owned()), 0, Per::Call, of_whole));
+    }
+    store.close().await?;
     Ok(measures)
 }
 

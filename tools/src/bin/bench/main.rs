@@ -29,6 +29,7 @@ use shared::adapters::dynamodb::table::CreateError;
 use shared::adapters::embedded::EmbeddedError;
 use shared::adapters::embedded_queues::EmbeddedQueuesError;
 use shared::commands::append::AppendError;
+use shared::commands::archive_events::ArchiveEventsError;
 use shared::telemetry::{self, LogFormat};
 use tools::http_client::{HttpError, SetupError};
 
@@ -121,6 +122,8 @@ enum BenchError {
     Late { what: &'static str, left: usize, events: usize },
     #[error("the store cannot be filled")]
     Fill(#[from] AppendError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveEventsError),
     #[error("an event that was made up is not taken: {0}")]
     Draft(String),
     #[error("{operation}: the service answers {status}: {detail}")]

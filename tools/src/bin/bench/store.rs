@@ -19,8 +19,9 @@ use shared::adapters::aws::Connection;
 use shared::adapters::dynamodb::{DynamoEvents, Meter, TimeShards, Usage, connect, connect_metered, table};
 use shared::adapters::embedded::{DataLocation, EmbeddedDynamo, TumblingWindow, WindowStage};
 use shared::adapters::embedded_queues::{EmbeddedQueues, QueuesLocation};
-use shared::adapters::memory::MemoryBus;
+use shared::adapters::memory::{MemoryBus, MemoryObjects};
 use shared::commands::append::{AppendPorts, AppendRequest, Appended, KnownHeads, append};
+use shared::commands::archive_events::{ArchiveEventsPorts, ArchiveReach, ArchiveRun, Archived, archive_events};
 use shared::commands::count_events::CountEventsPorts;
 use shared::domain::access::ApiKeySecret;
 use shared::domain::queue::WorkQueue;
@@ -126,6 +127,8 @@ pub(crate) struct Store {
     /// The same while the store is filled, not metered.
     filling: Background,
     embedded: EmbeddedDynamo,
+    /// The archive.
+    objects: Arc<MemoryObjects>,
     events: DynamoEvents,
     metered: DynamoEvents,
     clock: Arc<SteppingClock>,
@@ -140,7 +143,8 @@ impl Store {
         let meter = Meter::default();
         let client = connect(Connection::local(embedded.endpoint()));
         table::create(&client, table::DEFAULT_NAME).await?;
-        let ports = |client| DynamoEvents::new(client, table::DEFAULT_NAME.to_owned(), TimeShards::default());
+        let objects = Arc::new(MemoryObjects::default());
+        let ports = |client| DynamoEvents::new(client, table::DEFAULT_NAME.to_owned(), TimeShards::default()).with_archive(objects.clone());
         let metered = ports(connect_metered(Connection::local(embedded.endpoint()), meter.clone()));
         let events = ports(client);
         let clock = Arc::new(SteppingClock(AtomicI64::new(0)));
@@ -163,6 +167,7 @@ impl Store {
             background,
             filling,
             embedded,
+            objects,
             events,
             metered,
             clock,
@@ -245,6 +250,13 @@ impl Store {
                 return Ok(());
             }
         }
+    }
+
+    /// Archives all that is stored and counted, metered.
+    pub(crate) async fn archive(&self) -> Result<Archived, BenchError> {
+        let ports = ArchiveEventsPorts { archive: &self.metered, objects: &*self.objects, clock: &*self.clock };
+        let (until, deadline) = (Timestamp::MAX, Timestamp::MAX);
+        Ok(archive_events(&ports, &ArchiveRun { until, recorded_until: until, deadline, reach: ArchiveReach::All }).await?)
     }
 
     /// Closes the store and deletes it.

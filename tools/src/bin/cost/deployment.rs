@@ -188,8 +188,12 @@ fn source(template: &Value, event: &Value) -> Result<Source, DeploymentError> {
         }
         Some("Schedule") => {
             let rate = text_at(properties, "/Schedule")?;
-            let minutes =
-                rate.strip_prefix("rate(").and_then(|rest| rest.split_once(" minute")).and_then(|(number, _)| number.parse().ok());
+            let (number, unit) = rate.strip_prefix("rate(").and_then(|rest| rest.split_once(' ')).unwrap_or_default();
+            let minutes = match unit.trim_end_matches(')').trim_end_matches('s') {
+                "minute" => number.parse().ok(),
+                "hour" => number.parse().ok().map(|hours: u32| hours * 60),
+                _ => None,
+            };
             Ok(Source::Schedule { minutes: minutes.ok_or_else(|| DeploymentError::Unknown(format!("the schedule {rate}")))? })
         }
         other => Err(DeploymentError::Unknown(format!("a source of the type {other:?}"))),

@@ -30,6 +30,27 @@ pub(crate) const DELIVER_READ_UNITS: f64 = 5.0;
 /// `statistics`: read units, at a million events; the sweep asks for them each time.
 pub(crate) const STATISTICS_READ_UNITS: f64 = 4.0;
 
+/// `tests/contract/price.rs`: what archiving takes and leaves of an event of a kilobyte that is alone in its commit, and of one of a
+/// hundred that resemble each other.
+pub(crate) const ARCHIVED: [Archived; 2] = [
+    Archived { events: 1.0, bytes: 509.0, left: 192.0, packed: 50.0, write_units: 2.0 },
+    Archived { events: 100.0, bytes: 4573.0, left: 200.0, packed: 4363.0, write_units: 12.0 },
+];
+
+/// What was measured of archiving a commit.
+pub(crate) struct Archived {
+    /// How many events it has.
+    pub(crate) events: f64,
+    /// The bytes of its item.
+    pub(crate) bytes: f64,
+    /// Those that are left of it.
+    pub(crate) left: f64,
+    /// Its bytes in the archive.
+    pub(crate) packed: f64,
+    /// Write units.
+    pub(crate) write_units: f64,
+}
+
 /// One line of what was measured of counting.
 pub(crate) struct Counted {
     /// How many records come at a time.
@@ -44,6 +65,8 @@ pub(crate) struct Counted {
 
 /// The most calls' worth of messages in one call of SQS.
 pub(crate) const SQS_MESSAGES_A_CALL: f64 = 10.0;
+/// Commits in an object of the archive, where there are so many in an hour (`archive::COMMITS_AN_OBJECT`).
+pub(crate) const COMMITS_AN_OBJECT: f64 = 2000.0;
 /// Events in one message to `deliver-webhooks` (`DeliverWork::MAX_EVENTS`).
 pub(crate) const DELIVERIES_A_MESSAGE: f64 = 20.0;
 /// Custom metrics that the sweep writes though all is well: PendingEvents, FailedEvents, TotalEvents, ErrorRate, TodayOfYesterday.

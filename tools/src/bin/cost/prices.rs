@@ -33,6 +33,13 @@ pub(crate) const ARCHIVE_GB: f64 = 0.10;
 /// A GB kept in an archive of a bus, a month.
 pub(crate) const ARCHIVE_STORAGE_GB_MONTH: f64 = 0.023;
 
+/// A GB of objects on S3, a month.
+pub(crate) const OBJECTS_GB_MONTH: f64 = 0.023;
+/// A million objects put on S3.
+pub(crate) const OBJECTS_PUT_MILLION: f64 = 5.00;
+/// A million reads of objects on S3.
+pub(crate) const OBJECTS_READ_MILLION: f64 = 0.40;
+
 /// A GB of logs taken in.
 pub(crate) const LOGS_GB: f64 = 0.50;
 /// A metric that an alarm looks at, a month.

@@ -41,6 +41,7 @@ pub(crate) fn report(deployment: &Deployment) -> Blocks {
     blocks.extend(traffic(deployment)?);
     blocks.extend(collection(deployment)?);
     blocks.extend(storage(deployment));
+    blocks.extend(archive(deployment));
     blocks.extend(changes(deployment)?);
     blocks.extend(assumptions(deployment)?);
     Ok(blocks)
@@ -231,6 +232,34 @@ fn storage(deployment: &Deployment) -> [Block; 3] {
         inputs::ITEM_OVERHEAD_BYTES,
     );
     [Block::Heading("Storage".to_owned()), Block::Table(table), Block::Text(text)]
+}
+
+/// What moving a million events to the archive takes once, and saves each month.
+fn archive(deployment: &Deployment) -> [Block; 3] {
+    let mut table = Table::new(["a million events", "once", "a month before", "a month after", "pays after"]);
+    for archived in inputs::ARCHIVED {
+        let commits = 1_000_000.0 / archived.events;
+        // In the table and in its index, of which recovery keeps the one.
+        let kept = |bytes: f64| {
+            let gigabytes = (bytes + inputs::ITEM_OVERHEAD_BYTES) * commits / 1e9;
+            let recovery = if deployment.recovery { prices::RECOVERY_GB_MONTH } else { 0.0 };
+            gigabytes * (2.0 * prices::TABLE_GB_MONTH + recovery)
+        };
+        let written = archived.write_units + crate::traffic::counted(500.0).write_units;
+        let once =
+            commits * written * prices::WRITE_UNITS_MILLION / 1e6 + commits / inputs::COMMITS_AN_OBJECT * prices::OBJECTS_PUT_MILLION / 1e6;
+        let before = kept(archived.bytes);
+        let after = kept(archived.left) + archived.packed * commits / 1e9 * prices::OBJECTS_GB_MONTH;
+        let kind = if archived.events > 1.0 { format!("in batches of {:.0}", archived.events) } else { "single".to_owned() };
+        table.row([kind, dollars(once), dollars(before), dollars(after), format!("{:.1} months", once / (before - after))]);
+    }
+    let text = format!(
+        "`ArchiveAfterDays` is 0 by default: nothing is archived. Bytes and write units are measured (`tests/contract/price.rs`); of events that resemble each other \
+         less, and so take more of the table, it saves more. Reading an archived event takes a request to S3 more, {} a million, and what it takes Lambda to wait for it. \
+         So archive what is a year old and seldom read; with few events it is not worth it.",
+        dollars(prices::OBJECTS_READ_MILLION),
+    );
+    [Block::Heading("Archive".to_owned()), Block::Table(table), Block::Text(text)]
 }
 
 fn changes(deployment: &Deployment) -> Blocks {

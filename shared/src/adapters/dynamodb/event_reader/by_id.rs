@@ -34,16 +34,17 @@ impl DynamoEvents {
         loop {
             for first in location.commit_versions(head) {
                 let prefix = keys::version_prefix(location.address(), first);
-                let commit = Location::new(location.recorded_at, 0, location.address(), first).id();
+                let id_of_commit = Location::new(location.recorded_at, 0, location.address(), first).id();
                 let pk = keys::place(location.address().place);
                 // The outcome's key follows from the id, so both are read at once.
                 let definitions = self.definitions(Freshness::Recent);
-                let (found, (outcome, _), definitions) = try_join3(self.prefixed(&pk, &prefix), self.outcome(commit), definitions).await?;
-                for item in &found {
-                    let events = items::read_commit(item)?.to_events();
+                let (found, (outcome, _), definitions) =
+                    try_join3(self.prefixed(&pk, &prefix), self.outcome(id_of_commit), definitions).await?;
+                for commit in self.commits(found).await? {
+                    let events = commit.to_events();
                     let visible = |event: &Event| event.id == id && (organization.is_none() || event.organization() == organization);
-                    if let Some((index, event)) = events.into_iter().enumerate().find(|(_, event)| visible(event)) {
-                        return Ok(Some(observed(event, index, outcome.as_ref(), &definitions)));
+                    if let Some(event) = events.into_iter().find(visible) {
+                        return Ok(Some(definitions.observe(event, outcome.as_ref())));
                     }
                 }
             }
@@ -87,13 +88,17 @@ impl DynamoEvents {
         }
         let Some(slot) = claim.and_then(|claim| claim.slots.into_iter().next()) else { return Ok(None) };
         let Some(commit) = self.commit_at(&slot).await? else { return Ok(None) };
-        let Some((index, event)) = commit.to_events().into_iter().enumerate().find(|(_, event)| event.id == id) else { return Ok(None) };
+        let Some(event) = commit.to_events().into_iter().find(|event| event.id == id) else { return Ok(None) };
         let ((outcome, _), definitions) = try_join(self.outcome(commit.id()), self.definitions(Freshness::Recent)).await?;
-        Ok(Some(observed(event, index, outcome.as_ref(), &definitions)))
+        Ok(Some(definitions.observe(event, outcome.as_ref())))
     }
 
     /// The events with what became of them. Outcomes are read of those that a processor is given, because nothing is done with others.
-    pub(super) async fn observe(&self, events: Vec<Event>, definitions: &Definitions) -> Result<Vec<ObservedEvent>, StoreError> {
+    pub(in crate::adapters::dynamodb) async fn observe(
+        &self,
+        events: Vec<Event>,
+        definitions: &Definitions,
+    ) -> Result<Vec<ObservedEvent>, StoreError> {
         let commits = events.iter().filter(|event| definitions.needs_processing(event)).map(|event| event.commit).collect();
         self.observe_with(events, commits, definitions).await
     }
@@ -112,16 +117,9 @@ impl DynamoEvents {
             outcomes.insert(outcome.commit, outcome);
         }
         let observe = |event: Event| {
-            let index = event.place.location().map_or(0, |location| location.index);
             let outcome = outcomes.get(&event.commit);
-            observed(event, index, outcome, definitions)
+            definitions.observe(event, outcome)
         };
         Ok(events.into_iter().map(observe).collect())
     }
-}
-
-/// An event with what its commit's outcome says of it, or else what follows from the processors.
-fn observed(event: Event, index: usize, outcome: Option<&Outcome>, definitions: &Definitions) -> ObservedEvent {
-    let outcome = outcome.and_then(|outcome| outcome.events.get(index)).cloned();
-    ObservedEvent { outcome: outcome.unwrap_or_else(|| definitions.outcome_before_processing(&event)), event }
 }

@@ -6,7 +6,7 @@ use futures::future::try_join;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::super::DynamoEvents;
-use super::super::items::{self, Item, read_text};
+use super::super::items::{self, read_text};
 use super::super::keys::{self, AFTER_ALL};
 use super::super::scan::{Consistency, Direction, IndexRange, Scan, Step, table_key};
 use super::walk::{CounterDays, Walk};
@@ -14,7 +14,7 @@ use crate::domain::commit::Commit;
 use crate::domain::counters::{CounterKey, CounterScope, IndexList, Period, Tally};
 use crate::domain::definitions::Definitions;
 use crate::domain::event::{Event, Position};
-use crate::domain::identifiers::UserId;
+use crate::domain::identifiers::{OrganizationId, UserId};
 use crate::domain::query::{Anonymous, EventFilter, EventPage, EventQuery, ObservedEvent, PageStart, Total, before_known, visits_of};
 use crate::domain::status::EventStatus;
 use crate::domain::stream_id::{StreamId, StreamKey, place_of};
@@ -43,10 +43,12 @@ impl DynamoEvents {
         let definitions = self.definitions(Freshness::Recent).await?;
         if !definitions.may_process(filter.organization.as_ref()) {
             match filter.status {
-                None => {}
-                // No processor is given any of these events, so all of them are processed.
-                Some(EventStatus::Processed) => filter.status = None,
-                Some(EventStatus::Pending | EventStatus::Processing | EventStatus::Failed | EventStatus::Archived) => {
+                None | Some(EventStatus::Archived) => {}
+                // No processor is given any of these events, so all of them are processed, if they are not archived.
+                Some(EventStatus::Processed) => {
+                    filter.status = if self.has_archived(filter.organization.as_ref()).await? { filter.status } else { None };
+                }
+                Some(EventStatus::Pending | EventStatus::Processing | EventStatus::Failed) => {
                     return Ok(EventPage { events: Vec::new(), total: Total::Exactly(0), next: None });
                 }
             }
@@ -98,6 +100,12 @@ fn page_of(mut events: Vec<ObservedEvent>, query: &EventQuery, filter: &EventFil
 }
 
 impl DynamoEvents {
+    /// Whether any events of an organization, or of all, are archived, as far as they have been counted.
+    async fn has_archived(&self, organization: Option<&OrganizationId>) -> Result<bool, StoreError> {
+        let (total, _) = self.tally(&CounterKey { scope: CounterScope::of(organization), period: Period::Total }).await?;
+        Ok(total.statuses.get(&EventStatus::Archived).is_some_and(|count| *count > 0))
+    }
+
     /// The user's events that match, with those of its visits from before it was known, and whether these are all.
     async fn with_visits(&self, user: &UserId, filter: &EventFilter) -> Result<(Vec<Event>, bool), StoreError> {
         // Whenever the user was known: what is asked for may lie before.
@@ -143,7 +151,7 @@ impl DynamoEvents {
             loop {
                 let (mut found, next) = self.page_between(&pk, (low, &high), Direction::Backward, None, Consistency::Strong, start).await?;
                 found.retain(|item| items::is_of_stream(item, &stream));
-                if !unpacked.add(&found)? || next.is_none() {
+                if !unpacked.add(self.commits(found).await?) || next.is_none() {
                     return Ok((unpacked.commits, next.is_none()));
                 }
                 start = next;
@@ -164,9 +172,9 @@ impl DynamoEvents {
     /// The commits with these keys, the first of them first, and whether these are all.
     async fn unpack(&self, keys: Vec<(String, String)>) -> Result<(Vec<Commit>, bool), StoreError> {
         let (mut unpacked, mut all) = (Unpacked::default(), true);
-        self.batch_get_each(keys, |found| {
-            all = unpacked.add(&found)?;
-            Ok(all)
+        self.batch_get_commits(keys, |found| {
+            all = unpacked.add(found);
+            all
         })
         .await?;
         Ok((unpacked.commits, all))
@@ -207,17 +215,16 @@ impl Unpacked {
     /// About the most bytes of events that one request brings into memory.
     const MOST_BYTES: usize = 64 * 1024 * 1024;
 
-    /// Unpacks these. Returns whether there is room for more.
-    fn add(&mut self, found: &[Item]) -> Result<bool, StoreError> {
-        for item in found {
+    /// Takes these, as far as there is room. Returns whether there is room for more.
+    fn add(&mut self, found: Vec<Commit>) -> bool {
+        for commit in found {
             if self.bytes > Self::MOST_BYTES {
-                return Ok(false);
+                return false;
             }
-            let commit = items::read_commit(item)?;
             self.bytes += commit.bytes();
             self.commits.push(commit);
         }
-        Ok(self.bytes <= Self::MOST_BYTES)
+        self.bytes <= Self::MOST_BYTES
     }
 }
 

@@ -10,6 +10,7 @@ use crate::domain::commit::Commit;
 use crate::domain::event::Event;
 use crate::domain::query::ObservedEvent;
 use crate::domain::stream_id::{StreamAddress, StreamKey, place_of};
+use crate::domain::timestamp::Timestamp;
 use crate::domain::version::Version;
 use crate::ports::definition_store::{DefinitionStore, Freshness};
 use crate::ports::event_reader::{StreamRequest, StreamSlice};
@@ -28,6 +29,12 @@ struct Found {
     to_the_end: bool,
 }
 
+/// What is asked of the first or the last commit of a stream.
+struct Edge {
+    last: Version,
+    recorded_at: Timestamp,
+}
+
 impl DynamoEvents {
     /// The commits that hold versions `from` to `to` of the streams at an address, in their order,
     /// until `limit` events are there.
@@ -42,8 +49,8 @@ impl DynamoEvents {
         let (mut events, mut bytes, mut start) = (0, 0, None);
         loop {
             let (found, next) = self.page_between(&pk, (&low, &high), Direction::Forward, Some(most), Consistency::Strong, start).await?;
-            for item in found.iter().filter(|item| items::is_of_stream(item, &request.stream)) {
-                let commit = items::read_commit(item)?;
+            let of_stream = found.into_iter().filter(|item| items::is_of_stream(item, &request.stream)).collect();
+            for commit in self.commits(of_stream).await? {
                 events += commit.events.len();
                 bytes += commit.bytes();
                 commits.push(commit);
@@ -64,12 +71,13 @@ impl DynamoEvents {
     /// What is asked for of a stream, given its commits in that range.
     async fn slice(&self, stream: &StreamKey, found: Found, request: &StreamRequest) -> Result<StreamSlice, StoreError> {
         let Found { commits, to_the_end } = found;
+        let edge = |commit: &Commit| Edge { last: commit.last(), recorded_at: commit.recorded_at };
         let last = match commits.last().filter(|_| to_the_end) {
-            Some(last) => Some(last.clone()),
+            Some(last) => Some(edge(last)),
             None => self.edge(stream, Direction::Backward).await?,
         };
         let first = match commits.first().filter(|commit| commit.first == Version::EMPTY.next()) {
-            Some(first) => Some(first.clone()),
+            Some(first) => Some(edge(first)),
             None => self.edge(stream, Direction::Forward).await?,
         };
         let mut events: Vec<Event> = commits.iter().flat_map(Commit::to_events).collect();
@@ -77,23 +85,19 @@ impl DynamoEvents {
         events.truncate(request.limit);
         Ok(StreamSlice {
             events: self.observe_all(events).await?,
-            version: last.as_ref().map_or(Version::EMPTY, Commit::last),
-            created_at: first.map(|commit| commit.recorded_at),
-            updated_at: last.map(|commit| commit.recorded_at),
+            version: last.as_ref().map_or(Version::EMPTY, |edge| edge.last),
+            created_at: first.map(|edge| edge.recorded_at),
+            updated_at: last.map(|edge| edge.recorded_at),
         })
     }
 
     /// The first or the last commit of a stream.
-    async fn edge(&self, stream: &StreamKey, direction: Direction) -> Result<Option<Commit>, StoreError> {
+    async fn edge(&self, stream: &StreamKey, direction: Direction) -> Result<Option<Edge>, StoreError> {
         let prefix = keys::tag_prefix(stream.address());
         let (pk, high) = (keys::stream_pk(stream), format!("{prefix}{AFTER_ALL}"));
         let of_stream = |found: Vec<Item>| {
-            let slot = |item: &Item| read_text(item, SK).ok().and_then(keys::read_commit_sk);
-            found
-                .into_iter()
-                .find(|item| slot(item).is_some_and(|slot| slot.stream == *stream))
-                .map(|item| items::read_commit(&item))
-                .transpose()
+            let item = found.iter().find(|item| items::is_of(item, stream));
+            item.map(|item| Ok(Edge { last: items::last_version(item)?, recorded_at: items::recorded_at(item)? })).transpose()
         };
         let nearest = self.between(&pk, (&prefix, &high), direction, Some(1), Consistency::Strong).await?;
         let alone = nearest.is_empty();
@@ -126,8 +130,7 @@ impl DynamoEvents {
             }
         }
         let all = self.between(&pk, (low, &high), Direction::Forward, None, Consistency::Strong).await?;
-        let commits =
-            all.iter().filter(|item| items::is_of_stream(item, &request.stream)).map(items::read_commit).collect::<Result<Vec<_>, _>>()?;
+        let commits = self.commits(all.into_iter().filter(|item| items::is_of_stream(item, &request.stream)).collect()).await?;
         self.merged(commits, request).await
     }
 

@@ -9,6 +9,7 @@ use super::super::keys::{self, SK};
 use super::super::scan::{Consistency, Direction};
 use crate::domain::counters::{CounterScope, IndexList, Period, Tally};
 use crate::domain::query::EventFilter;
+use crate::domain::status::EventStatus;
 use crate::domain::timestamp::{Day, Hour, Timestamp};
 use crate::ports::store_error::StoreError;
 
@@ -169,7 +170,7 @@ impl<'a> Walk<'a> {
     /// Adds what is to be read of a day.
     async fn plan(&mut self, day: Day, tally: Option<Tally>, uncounted: bool) -> Result<(), StoreError> {
         let (start, end) = (self.from.max(day.first_hour().start()), self.upper.min(day.last_hour().end()));
-        let holds = tally.as_ref().is_some_and(|tally| tally.count(self.filter) != Some(0));
+        let holds = tally.as_ref().is_some_and(|tally| tally.may_hold(self.filter));
         let known: BTreeSet<IndexList> = tally.map_or_else(BTreeSet::new, |tally| {
             let categories = tally.categories(self.filter);
             tally.lists.into_iter().filter(|list| categories.iter().any(|category| keys::list_may_hold(list, Some(*category)))).collect()
@@ -186,16 +187,17 @@ impl<'a> Walk<'a> {
         if !holds || start > counted_end {
             return Ok(());
         }
-        if self.filter.event_type.is_none() && self.filter.source.is_none() {
+        let of_any_kind = self.filter.event_type.is_none() && self.filter.source.is_none();
+        if of_any_kind && self.filter.status != Some(EventStatus::Archived) {
             self.ready.push_back((known.into_iter().collect(), (start, counted_end)));
             return Ok(());
         }
-        // A list holds all of a category. A type or a source may be rare in it, so only those hours
-        // are read that hold any.
+        // A list holds all of a category. A type, a source or what is archived may be rare in it, so only those hours are read that
+        // hold any.
         let mut range: Option<(Hour, Hour)> = None;
         let mut ranges = Vec::new();
         for (hour, tally) in self.store.hours(self.scope, start.hour(), counted_end.hour()).await? {
-            if tally.count(self.filter) == Some(0) {
+            if !tally.may_hold(self.filter) {
                 continue;
             }
             range = match range {

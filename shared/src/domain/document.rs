@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
-/// A JSON value, open for change.
+/// A JSON value, open for change. Copies share what they hold until one of them is changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Node {
     /// An object, its members by name.
-    Object(BTreeMap<String, Node>),
+    Object(Arc<BTreeMap<String, Node>>),
     /// A list.
-    List(Vec<Node>),
+    List(Arc<Vec<Node>>),
     /// Anything else, as its text.
     Leaf(Box<str>),
 }
@@ -63,25 +64,26 @@ impl Node {
         Self::Leaf(serde_json::Value::from(text).to_string().into())
     }
 
+    /// An object of these members.
+    pub(crate) fn object(members: impl IntoIterator<Item = (String, Self)>) -> Self {
+        Self::Object(Arc::new(members.into_iter().collect()))
+    }
+
+    /// A list of these items.
+    pub(crate) fn list(items: impl IntoIterator<Item = Self>) -> Self {
+        Self::List(Arc::new(items.into_iter().collect()))
+    }
+
     /// A whole number.
     pub(crate) fn number(number: u64) -> Self {
         Self::Leaf(number.to_string().into())
     }
 
-    /// Reads JSON without white space between its tokens.
+    /// Reads JSON.
     pub(crate) fn parse(text: &str) -> Result<Self, serde_json::Error> {
-        Ok(match text.as_bytes().first() {
-            Some(b'{') => {
-                let members: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
-                let member = |(name, raw): (String, &RawValue)| Ok((name, Self::parse(raw.get())?));
-                Self::Object(members.into_iter().map(member).collect::<Result<_, serde_json::Error>>()?)
-            }
-            Some(b'[') => {
-                let items: Vec<&RawValue> = serde_json::from_str(text)?;
-                Self::List(items.into_iter().map(|raw| Self::parse(raw.get())).collect::<Result<_, _>>()?)
-            }
-            _ => Self::Leaf(serde_json::from_str::<&RawValue>(text)?.get().into()),
-        })
+        // Checked as a whole first, so that what follows need only find where its parts end.
+        let text = serde_json::from_str::<&RawValue>(text)?.get();
+        Scanner { text, at: 0 }.node()
     }
 
     /// Writes JSON without white space.
@@ -142,14 +144,100 @@ impl Node {
     }
 
     /// The same without the members that are null, as a patch that meets nothing is taken (RFC 7396).
-    fn without_nulls(self) -> Self {
+    fn without_nulls(&self) -> Self {
         match self {
-            Self::Object(members) => {
-                let kept = members.into_iter().filter(|(_, node)| !node.is_null());
-                Self::Object(kept.map(|(name, node)| (name, node.without_nulls())).collect())
+            Self::Object(members) if members.values().any(Self::holds_null) => {
+                let kept = members.iter().filter(|(_, node)| !node.is_null());
+                Self::object(kept.map(|(name, node)| (name.clone(), node.without_nulls())))
             }
-            other @ (Self::List(_) | Self::Leaf(_)) => other,
+            Self::Object(_) | Self::List(_) | Self::Leaf(_) => self.clone(),
         }
+    }
+
+    /// Whether it is null, or an object that holds null. What is in lists is left as it is.
+    fn holds_null(&self) -> bool {
+        match self {
+            Self::Object(members) => members.values().any(Self::holds_null),
+            Self::List(_) | Self::Leaf(_) => self.is_null(),
+        }
+    }
+}
+
+/// Takes JSON that is known to be right to its parts, without reading any of it twice. A tree of the library's own values would not do: it
+/// rounds numbers.
+struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    fn node(&mut self) -> Result<Node, serde_json::Error> {
+        Ok(match self.peek() {
+            b'{' => {
+                let mut members = BTreeMap::new();
+                while self.goes_on(b'}') {
+                    let name = self.string();
+                    let name = if name.contains('\\') { serde_json::from_str(name)? } else { name.trim_matches('"').to_owned() };
+                    // The colon.
+                    self.peek();
+                    self.at += 1;
+                    members.insert(name, self.node()?);
+                }
+                Node::Object(Arc::new(members))
+            }
+            b'[' => {
+                let mut items = Vec::new();
+                while self.goes_on(b']') {
+                    items.push(self.node()?);
+                }
+                Node::List(Arc::new(items))
+            }
+            b'"' => Node::Leaf(self.string().into()),
+            _ => Node::Leaf(self.word().into()),
+        })
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    /// The next byte that is no white space.
+    fn peek(&mut self) -> u8 {
+        self.at += self.rest().iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        self.rest().first().copied().unwrap_or_default()
+    }
+
+    /// Goes past an opening bracket or a comma; or past the bracket that ends it all.
+    fn goes_on(&mut self, end: u8) -> bool {
+        let goes_on = self.peek() != end;
+        self.at += 1;
+        if goes_on && self.peek() == end {
+            // Nothing between the brackets.
+            self.at += 1;
+            return false;
+        }
+        goes_on
+    }
+
+    /// A string with its quotes.
+    fn string(&mut self) -> &'a str {
+        self.peek();
+        let (start, mut escaped) = (self.at, false);
+        let end = self.rest().iter().skip(1).position(|byte| {
+            let ends = *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+            ends
+        });
+        self.at = end.map_or(self.text.len(), |end| start + end + 2);
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    /// A number, or `true`, `false`, `null`.
+    fn word(&mut self) -> &'a str {
+        let start = self.at;
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+        self.at += self.rest().iter().take_while(|byte| is_part(byte)).count();
+        self.text.get(start..self.at).unwrap_or_default()
     }
 }
 
@@ -206,7 +294,7 @@ impl Document {
         let node = Node::parse(text).ok()?;
         let bytes = node.bytes();
         match node {
-            Node::Object(members) => Some(Self { members, bytes, undo: Vec::new() }),
+            Node::Object(members) => Some(Self { members: Arc::unwrap_or_clone(members), bytes, undo: Vec::new() }),
             Node::List(_) | Node::Leaf(_) => None,
         }
     }
@@ -235,6 +323,7 @@ impl Document {
                 Undo::Append { path, dropped } => {
                     let back: usize = dropped.iter().map(item_bytes).sum();
                     let Some(Node::List(items)) = self.at_mut(&path) else { continue };
+                    let items = Arc::make_mut(items);
                     let gone = items.pop().as_ref().map_or(0, item_bytes);
                     items.splice(0..0, dropped);
                     self.bytes = self.bytes + back - gone;
@@ -249,7 +338,7 @@ impl Document {
         if path.len() + value.depth() > Self::MAX_DEPTH {
             return Err(Unfit::TooDeep);
         }
-        let made = path[reached + 1..].iter().rev().fold(value, |node, step| Node::Object([(step.clone(), node)].into()));
+        let made = path[reached + 1..].iter().rev().fold(value, |node, step| Node::object([(step.clone(), node)]));
         self.put(&path[..=reached], Some(made))
     }
 
@@ -268,22 +357,22 @@ impl Document {
     }
 
     /// Merges a patch into what is at a path (RFC 7396); into the document itself if the path is empty.
-    pub(crate) fn merge(&mut self, path: &[String], changes: Node) -> Result<(), Unfit> {
+    pub(crate) fn merge(&mut self, path: &[String], changes: &Node) -> Result<(), Unfit> {
         let members = match changes {
             Node::Object(members) => members,
             Node::List(_) | Node::Leaf(_) if path.is_empty() => return Err(Unfit::NotAnObject("what is merged into the state".to_owned())),
-            other @ (Node::List(_) | Node::Leaf(_)) => return self.set(path, other),
+            other @ (Node::List(_) | Node::Leaf(_)) => return self.set(path, other.clone()),
         };
         if !path.is_empty() && !matches!(self.at(path), Some(Node::Object(_))) {
-            return self.set(path, Node::Object(members).without_nulls());
+            return self.set(path, changes.without_nulls());
         }
         let mut inner = path.to_vec();
-        for (name, value) in members {
-            inner.push(name);
+        for (name, value) in members.iter() {
+            inner.push(name.clone());
             if value.is_null() {
                 self.remove(&inner)?;
             } else {
-                match (&value, self.at(&inner)) {
+                match (value, self.at(&inner)) {
                     (Node::Object(_), Some(Node::Object(_))) => self.merge(&inner, value)?,
                     _ => self.set(&inner, value.without_nulls())?,
                 }
@@ -310,7 +399,7 @@ impl Document {
         match self.at(path) {
             Some(Node::List(_)) => {}
             Some(node) if !node.is_null() => return Err(Unfit::NotAList(path.join("."))),
-            Some(_) | None => return self.set(path, Node::List(vec![item])),
+            Some(_) | None => return self.set(path, Node::list([item])),
         }
         if path.len() + 1 + item.depth() > Self::MAX_DEPTH {
             return Err(Unfit::TooDeep);
@@ -318,6 +407,7 @@ impl Document {
         let added = item_bytes(&item);
         let mut dropped = Vec::new();
         if let Some(Node::List(items)) = self.at_mut(path) {
+            let items = Arc::make_mut(items);
             items.push(item);
             dropped = items.drain(..items.len().saturating_sub(keep.max(1))).collect();
         }
@@ -333,7 +423,7 @@ impl Document {
 
     fn object_mut(&mut self, path: &[String]) -> Option<&mut BTreeMap<String, Node>> {
         path.iter().try_fold(&mut self.members, |members, step| match members.get_mut(step) {
-            Some(Node::Object(inner)) => Some(inner),
+            Some(Node::Object(inner)) => Some(Arc::make_mut(inner)),
             Some(Node::List(_) | Node::Leaf(_)) | None => None,
         })
     }
@@ -440,7 +530,7 @@ mod tests {
             (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
         ] {
             let mut state = document(&target);
-            state.merge(&[], node(&patch)).unwrap();
+            state.merge(&[], &node(&patch)).unwrap();
             assert_eq!(state.to_json(), result.to_string(), "{target} with {patch}");
         }
     }
@@ -481,7 +571,7 @@ mod tests {
             (document(&before).set(&path("text.a"), null()), Unfit::NotAnObject("text".to_owned())),
             (document(&before).set(&path("list.0"), null()), Unfit::NotAnObject("list".to_owned())),
             (document(&before).append(&path("text"), null(), 9), Unfit::NotAList("text".to_owned())),
-            (document(&before).merge(&[], null()), Unfit::NotAnObject("what is merged into the state".to_owned())),
+            (document(&before).merge(&[], &null()), Unfit::NotAnObject("what is merged into the state".to_owned())),
         ] {
             assert_eq!(result, Err(expected));
         }
@@ -497,7 +587,7 @@ mod tests {
         assert_eq!(state.set(&path("a"), long), Err(Unfit::TooLong));
         state.undo();
         assert_eq!(state, Document::default());
-        let deep = (0..Document::MAX_DEPTH).fold(null(), |node, _| Node::List(vec![node]));
+        let deep = (0..Document::MAX_DEPTH).fold(null(), |node, _| Node::list([node]));
         assert_eq!(state.set(&path("a"), deep), Err(Unfit::TooDeep));
     }
 
@@ -548,7 +638,7 @@ mod tests {
     fn take(state: &mut Document, step: &Step) -> Result<(), Unfit> {
         match step {
             Step::Set(at, value) => state.set(&path(at), node(value)),
-            Step::Merge(at, value) => state.merge(&path(at), node(value)),
+            Step::Merge(at, value) => state.merge(&path(at), &node(value)),
             Step::Increment(at, value) => state.increment(&path(at), &node(value)),
             Step::Append(at, value, keep) => state.append(&path(at), node(value), *keep),
             Step::Remove(at) => state.remove(&path(at)),
@@ -577,9 +667,49 @@ mod tests {
 
         #[test]
         fn a_value_is_written_as_it_was_read(value in value()) {
-            let mut out = String::new();
-            node(&value).write(&mut out);
-            prop_assert_eq!(out, value.to_string());
+            prop_assert_eq!(written(&value.to_string()), value.to_string());
+        }
+
+        /// However it is written: with white space, and with names and texts of any characters.
+        #[test]
+        fn any_json_is_read(value in any_value()) {
+            for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+                prop_assert_eq!(serde_json::from_str::<Value>(&written(&text)).unwrap(), value.clone(), "{}", text);
+            }
+        }
+    }
+
+    fn written(text: &str) -> String {
+        let mut out = String::new();
+        Node::parse(text).unwrap().write(&mut out);
+        out
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let text = prop_oneof![".*", r#"[\\"/,:\[\]{} a]{0,6}"#];
+        let leaf = prop_oneof![
+            Just(json!(null)),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (-1e300..1e300_f64).prop_map(Value::from),
+            text.clone().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map(text.clone(), inner, 0..4).prop_map(|members| members.into_iter().collect::<Value>()),
+            ]
+        })
+    }
+
+    #[test]
+    fn numbers_stay_as_they_were_written_and_escapes_are_understood() {
+        for text in ["123456789012345678901234567890", "-0", "1E+5", "0.10", "[1,-2.50e-3,[]]", r#"{"a":[{},[],""],"b\"c":"\\"}"#] {
+            assert_eq!(written(text), text);
+        }
+        assert_eq!(written(r#" { "\u0061" : "\u0062" , "a" : [ 1 , 2 ] } "#), r#"{"a":[1,2]}"#, "the last of two members of one name");
+        for text in ["", "{", "[1,]", "{\"a\"}", "nul", "\"", "1 2", "[1 2]", "{\"a\":1,}"] {
+            assert!(Node::parse(text).is_err(), "{text}");
         }
     }
 }

@@ -124,7 +124,7 @@ impl Rules {
     /// # Errors
     /// Everything that cannot be understood.
     pub fn parse(rules: &JsonObject) -> Result<Self, Vec<RuleProblem>> {
-        let exact = Node::parse(rules.as_str()).unwrap_or(Node::List(Vec::new()));
+        let exact = Node::parse(rules.as_str()).unwrap_or(Node::list([]));
         let mut reader = Reader { exact, operations: 0, path: Vec::new(), problems: Vec::new() };
         let mut declared = Vec::new();
         let value = rules.to_value();
@@ -157,16 +157,21 @@ impl Rules {
 }
 
 fn apply_standard(state: &mut Document, seen: &Seen<'_>) -> Result<(), Unfit> {
-    if let Some(Node::Object(mut members)) = seen.value(Field::Data) {
-        members.remove(EVENTS);
-        state.merge(&[], Node::Object(members))?;
+    match seen.object(Field::Data) {
+        // What an event calls so is not what is kept of events.
+        Some(Node::Object(members)) if members.contains_key(EVENTS) => {
+            let others = members.iter().filter(|(name, _)| *name != EVENTS);
+            state.merge(&[], &Node::object(others.map(|(name, node)| (name.clone(), node.clone()))))?;
+        }
+        Some(data) => state.merge(&[], data)?,
+        None => {}
     }
     let at = |last: &str| vec![EVENTS.to_owned(), seen.event.details.event_type.as_str().to_owned(), last.to_owned()];
     state.increment(&at("count"), &Node::number(1))?;
     let fields =
         [("event_id", Field::EventId), ("timestamp", Field::Timestamp), ("stream_version", Field::StreamVersion), ("data", Field::Data)];
     let last = fields.into_iter().filter_map(|(name, field)| Some((name.to_owned(), seen.value(field)?)));
-    state.set(&at("last"), Node::Object(last.collect()))
+    state.set(&at("last"), Node::object(last))
 }
 
 impl Rule {
@@ -181,7 +186,7 @@ impl Operation {
     fn apply(&self, state: &mut Document, seen: &Seen<'_>) -> Result<(), Unfit> {
         match self {
             Self::Set { path, value } => value.make(seen)?.map_or(Ok(()), |value| state.set(path, value)),
-            Self::Merge { path, value } => value.make(seen)?.map_or(Ok(()), |value| state.merge(path, value)),
+            Self::Merge { path, value } => value.make(seen)?.map_or(Ok(()), |value| state.merge(path, &value)),
             Self::Increment { path, by } => by.make(seen)?.map_or(Ok(()), |by| state.increment(path, &by)),
             Self::Append { path, value, keep } => value.make(seen)?.map_or(Ok(()), |value| state.append(path, value, *keep)),
             Self::Remove { path } => state.remove(path),
@@ -207,11 +212,11 @@ impl Template {
                         made.insert(name.clone(), node);
                     }
                 }
-                Ok(Some(Node::Object(made)))
+                Ok(Some(Node::object(made)))
             }
             Self::List(items) => {
                 let made: Result<Vec<Option<Node>>, Unfit> = items.iter().map(|item| item.make(seen)).collect();
-                Ok(Some(Node::List(made?.into_iter().flatten().collect())))
+                Ok(Some(Node::list(made?.into_iter().flatten())))
             }
         }
     }

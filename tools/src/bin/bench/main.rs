@@ -92,7 +92,7 @@ impl Arguments {
         if self.small {
             Pace {
                 direct: Duration::from_millis(250),
-                http: Duration::from_millis(750),
+                http: Duration::from_millis(550),
                 warm_up: Duration::from_millis(150),
                 steady: Duration::from_secs(5),
             }

@@ -18,6 +18,8 @@
     stack.py discard NAME ID...             deletes change sets
     stack.py logs NAME                      prints what the stack's functions have logged
     stack.py complete-policies NAME         allows what an emulator asks for where AWS asks for nothing more
+    stack.py consul NAME register|deregister
+                                            tells the Consul agent of CONSUL_HTTP_ADDR of the stack's API; does nothing if that is not set
     stack.py delete-table NAME              deletes the table that a stack has left behind
     stack.py delete-bucket NAME             deletes the bucket that a stack has left behind, with all that is in it
 
@@ -34,6 +36,8 @@ import secrets
 import shlex
 import sys
 import tomllib
+import urllib.parse
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
@@ -342,6 +346,38 @@ def complete_policies(name):
             iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
 
 
+def consul(name, what):
+    agent = os.environ.get("CONSUL_HTTP_ADDR", "").strip()
+    if not agent:
+        return
+    if "://" not in agent:
+        agent = "http://" + agent
+    service = f"event_service-{name}"
+    path, body = f"deregister/{service}", None
+    if what == "register":
+        url = outputs_of(stack(name))["ApiUrl"]
+        paths = json.loads((ROOT / "docs/openapi.json").read_text())["paths"]
+        path, body = "register", {
+            "ID": service,
+            "Name": "event_service",
+            "Address": urllib.parse.urlsplit(url).hostname,
+            "Port": 443,
+            "Tags": ["v1", "events", "event-sourcing", "webhooks", "aws"],
+            "Meta": {"url": url, "base_path": "/api/v1/events", "health": "/health", "openapi": "/openapi.json", "route_count": str(len(paths))},
+            "Check": {"HTTP": f"{url}/health", "Method": "GET", "Interval": "30s", "Timeout": "10s"},
+        }
+    headers = {"Content-Type": "application/json"}
+    if os.environ.get("CONSUL_HTTP_TOKEN"):
+        headers["X-Consul-Token"] = os.environ["CONSUL_HTTP_TOKEN"]
+    data = json.dumps(body).encode() if body else b""
+    request = urllib.request.Request(f"{agent.rstrip('/')}/v1/agent/service/{path}", data=data, headers=headers, method="PUT")
+    try:
+        urllib.request.urlopen(request, timeout=10).close()
+    except OSError as error:
+        # The service runs, registered or not.
+        print(f"warning: Consul at {agent} was not told ({error}): scripts/stack.py consul {name} {what}", file=sys.stderr)
+
+
 def delete_table(name):
     dynamodb = client("dynamodb")
     dynamodb.update_table(TableName=name, DeletionProtectionEnabled=False)
@@ -405,6 +441,7 @@ COMMANDS = {
     "discard": discard,
     "logs": logs,
     "complete-policies": complete_policies,
+    "consul": consul,
     "delete-table": delete_table,
     "delete-bucket": delete_bucket,
 }

@@ -162,6 +162,19 @@ pub fn webhooks() -> Result<crate::adapters::webhook::HttpWebhooks, ConfigError>
     Ok(crate::adapters::webhook::HttpWebhooks::new(allowed_hosts()?, clock))
 }
 
+/// The agent of Consul's that `CONSUL_HTTP_ADDR` names, if it is set, shown `CONSUL_HTTP_TOKEN`.
+///
+/// # Errors
+/// [`ConfigError`] if the address cannot be read.
+#[cfg(feature = "webhook")]
+pub fn consul() -> Result<Option<crate::adapters::consul::Consul>, ConfigError> {
+    use crate::adapters::consul::{Consul, ConsulAddress};
+    const NAME: &str = "CONSUL_HTTP_ADDR";
+    let Some(address) = config::parsed::<ConsulAddress>(NAME)? else { return Ok(None) };
+    let consul = Consul::new(address, config::optional("CONSUL_HTTP_TOKEN"));
+    consul.map(Some).map_err(|error| ConfigError::Invalid { name: NAME, problem: error.to_string() })
+}
+
 /// The internal hosts that webhooks may call.
 ///
 /// # Errors

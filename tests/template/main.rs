@@ -340,6 +340,31 @@ fn the_table_outlives_the_stack_and_can_be_taken_back_to_any_second() {
     assert!(table["Properties"].get("TableName").is_none());
 }
 
+/// What was archived is nowhere else.
+#[test]
+fn the_archive_outlives_the_stack_and_is_nobody_elses() {
+    let template = template();
+    let bucket = &template["Resources"]["EventArchive"];
+    assert_eq!(json!([bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]]), json!(["Retain", "Retain"]));
+    let properties = &bucket["Properties"];
+    let blocked = properties["PublicAccessBlockConfiguration"].as_object().unwrap();
+    assert!(blocked.len() == 4 && blocked.values().all(|blocks| *blocks == true), "{blocked:?}");
+    assert_eq!(properties["VersioningConfiguration"]["Status"], "Enabled");
+    assert!(properties.get("BucketName").is_none(), "a new stack could not be made beside the old one's bucket");
+    for rule in properties["LifecycleConfiguration"]["Rules"].as_array().unwrap() {
+        assert!(rule.get("ExpirationInDays").is_none() && rule.get("ExpirationDate").is_none(), "events are kept for good");
+    }
+    let statement = &properties_of_policy(&template)["Statement"][0];
+    assert_eq!(json!([statement["Effect"], statement["Principal"], statement["Action"]]), json!(["Deny", "*", "s3:*"]));
+    assert_eq!(statement["Condition"]["Bool"]["aws:SecureTransport"], "false");
+}
+
+fn properties_of_policy(template: &Value) -> &Value {
+    let policy = &template["Resources"]["EventArchivePolicy"];
+    assert_eq!(policy["DeletionPolicy"], "Retain");
+    &policy["Properties"]["PolicyDocument"]
+}
+
 #[test]
 fn every_queue_hides_messages_for_six_timeouts_and_gives_up_where_its_dead_letters_are() {
     let template = template();

@@ -6,6 +6,7 @@ pub mod background;
 pub mod dev_key;
 pub mod limits;
 pub mod options;
+pub mod registry;
 pub mod server;
 pub mod tail;
 pub mod terminal;
@@ -109,7 +110,9 @@ async fn serve(options: &Options) -> Result<(), RunError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| {
         if source.kind() == io::ErrorKind::AddrInUse { RunError::PortInUse { port } } else { RunError::Port { port, source } }
     })?;
-    let url = format!("http://{}", listener.local_addr().map_err(RunError::Socket)?);
+    let address = listener.local_addr().map_err(RunError::Socket)?;
+    let url = format!("http://{address}");
+    let consul = wiring::consul()?;
 
     let location = if options.memory { DataLocation::Temporary } else { DataLocation::Folder(options.data_dir.clone()) };
     let embedded = EmbeddedDynamo::open(location).await?;
@@ -185,10 +188,21 @@ async fn serve(options: &Options) -> Result<(), RunError> {
     let tail = Tail::new(&embedded, table::DEFAULT_NAME, &events, &background);
     let answering = async { tokio::join!(serving, tail.follow(stopped)).0 };
     // What is under way then, or waits, is in the file of the queues, and is found there by the next process.
+    let registration = registry::registration(address);
+    let registering = async {
+        match &consul {
+            Some(consul) => registry::keep(consul, &registration, &SystemClock, &SystemTimer).await,
+            None => std::future::pending().await,
+        }
+    };
     let served = tokio::select! {
         served = answering => served,
         () = background::run(&background) => Ok(()),
+        () = registering => Ok(()),
     };
+    if let Some(consul) = &consul {
+        registry::leave(consul, &registration).await;
+    }
     embedded.stop().await?;
     served.map_err(RunError::Socket)
 }

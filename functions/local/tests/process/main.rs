@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod background;
+mod consul;
 mod receiver;
 mod service;
 

@@ -30,7 +30,13 @@ pub(super) fn command(data: &Path, options: &[&str]) -> Command {
 
 impl Service {
     pub(super) fn start(data: &Path, options: &[&str]) -> Self {
-        let mut child = command(data, &[&["--port", "0"], options].concat()).spawn().unwrap();
+        Self::start_in(data, options, &[])
+    }
+
+    /// With these environment variables.
+    pub(super) fn start_in(data: &Path, options: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = command(data, &[&["--port", "0"], options].concat());
+        let mut child = command.envs(environment.iter().copied()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let (mut address, mut key) = (None, None);
         while address.is_none() || key.is_none() {

@@ -5,7 +5,7 @@
 
 mod answer;
 mod names;
-mod tls;
+pub(super) mod tls;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -7,20 +7,20 @@ use rustls::{ClientConfig, RootCertStore};
 
 /// The certificates that receivers are trusted by.
 #[derive(Default)]
-pub(super) struct Roots {
+pub(in crate::adapters) struct Roots {
     /// Reading them takes longer than all the rest of the start, so it waits for a request that needs them.
     system: OnceLock<Arc<RootCertStore>>,
 }
 
 impl Roots {
     /// Trusts whom the system trusts.
-    pub(super) fn of_the_system(&self) -> Result<ClientConfig, rustls::Error> {
+    pub(in crate::adapters) fn of_the_system(&self) -> Result<ClientConfig, rustls::Error> {
         config(Arc::clone(self.system.get_or_init(|| Arc::new(system_roots()))))
     }
 }
 
 /// Trusts nobody: for a client that never speaks TLS, but has to be told how.
-pub(super) fn without_roots() -> Result<ClientConfig, rustls::Error> {
+pub(in crate::adapters) fn without_roots() -> Result<ClientConfig, rustls::Error> {
     config(Arc::new(RootCertStore::empty()))
 }
 

@@ -356,8 +356,11 @@ async fn archive_hourly(background: &Background) {
     let mut ticks = tokio::time::interval(ARCHIVE_EVERY);
     loop {
         ticks.tick().await;
-        match background.archive(until.take()).await {
-            Ok(archived) if archived.events > 0 => terminal::print(&format!("{} events were archived.", archived.events)),
+        let asked = until.take();
+        match background.archive(asked).await {
+            Ok(archived) if archived.events > 0 || asked.is_some() => {
+                terminal::print(&format!("{} events were archived.", archived.events));
+            }
             Ok(_) => {}
             Err(error) => tracing::error!(error = %Chain(&error), "not all was archived; the next run goes on"),
         }

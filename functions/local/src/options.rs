@@ -31,9 +31,9 @@ pub struct Options {
     /// How many proxies stand before this process, and add the address of who they hear to X-Forwarded-For.
     #[arg(long, default_value_t = 0)]
     pub trusted_proxies: usize,
-    /// Archive everything that happened before this moment, once, at the start: 2026-01-01T00:00:00Z. ARCHIVE_AFTER_DAYS does so every
-    /// hour with what is older.
-    #[arg(long, value_parser = Timestamp::parse)]
+    /// Archive everything that happened in hours which were over at this moment, once, at the start: 2026-01-01T00:00:00Z.
+    /// ARCHIVE_AFTER_DAYS does so every hour with what is older.
+    #[arg(long, value_parser = moment)]
     pub archive_until: Option<Timestamp>,
     /// How logs look.
     #[arg(long, value_enum, default_value_t = Log::Text)]
@@ -69,4 +69,12 @@ pub enum Log {
     Text,
     /// For machines.
     Json,
+}
+
+/// A date or a time. A bare number is one as well where events are read, but here nobody means the seconds since 1970.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    if text.trim().parse::<f64>().is_ok() {
+        return Err("is a number; a moment is written 2026-01-01T00:00:00Z".to_owned());
+    }
+    Timestamp::parse(text).map_err(|error| error.to_string())
 }

@@ -49,7 +49,13 @@ impl ObjectStore for FolderObjects {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, ObjectStoreError> {
     let done = tokio::task::spawn_blocking(work).await.map_err(io::Error::other).flatten();
-    done.map_err(|error| ObjectStoreError::Unavailable(error.into()))
+    done.map_err(|error| {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            ObjectStoreError::Refused { status: 416, reason: "the object ends before the range does".to_owned() }
+        } else {
+            ObjectStoreError::Unavailable(error.into())
+        }
+    })
 }
 
 fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {

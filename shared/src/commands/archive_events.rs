@@ -53,7 +53,10 @@ impl std::str::FromStr for ArchiveAfter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().ok().and_then(Self::days).ok_or_else(|| format!("must be a number of days from 1 to {}", Self::MAX_DAYS))
+        text.parse()
+            .ok()
+            .and_then(Self::days)
+            .ok_or_else(|| format!("must be 0, for never, or a number of days from 1 to {}", Self::MAX_DAYS))
     }
 }
 

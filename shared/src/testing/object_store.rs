@@ -1,7 +1,7 @@
 //! The contract of [`ObjectStore`].
 
 use crate::domain::archive::ObjectKey;
-use crate::ports::object_store::ObjectStore;
+use crate::ports::object_store::{ObjectStore, ObjectStoreError};
 
 fn key(text: &str) -> ObjectKey {
     text.parse().unwrap()
@@ -34,7 +34,9 @@ pub async fn an_object_that_was_never_put_is_not_there(objects: &dyn ObjectStore
         assert_eq!(objects.get(&key(other)).await.unwrap(), None);
         assert_eq!(objects.get_range(&key(other), 0..1).await.unwrap(), None);
     }
-    assert!(objects.get_range(&key("a/b"), 2..5).await.is_err());
+    for range in [2..5, 3..4] {
+        assert!(matches!(objects.get_range(&key("a/b"), range).await, Err(ObjectStoreError::Refused { .. })), "asking again does not help");
+    }
 }
 
 /// Whatever its size.

@@ -9,6 +9,7 @@ use super::items::{self, Item};
 use crate::domain::archive::{ArchiveFormatError, ArchivePlace, events_of};
 use crate::domain::commit::{Commit, CommittedEvent};
 use crate::domain::event_id::EventId;
+use crate::ports::object_store::ObjectStoreError;
 use crate::ports::store_error::StoreError;
 
 /// How many reads of the archive are under way at a time.
@@ -58,10 +59,18 @@ impl DynamoEvents {
             return Err(StoreError::Corrupt(format!("{object} of the archive: nobody said where the archive is")));
         };
         let range = part.place.offset..part.place.end();
-        let bytes = objects.get_range(&object.key(), range).await.map_err(|error| StoreError::Unavailable(error.into()))?;
+        let bytes = objects.get_range(&object.key(), range).await.map_err(|error| unread(part.place, error))?;
         let bytes = bytes.ok_or_else(|| StoreError::Corrupt(format!("{object} of the archive is not there")))?;
         let damaged = |error: ArchiveFormatError| StoreError::Corrupt(format!("{}: {error}", part.place));
         events_of(&bytes, &part.commits).map_err(damaged)
+    }
+}
+
+/// Trying again helps where the object store is away, and not where it has something else than what was put.
+fn unread(place: ArchivePlace, error: ObjectStoreError) -> StoreError {
+    match error {
+        ObjectStoreError::Unavailable(_) => StoreError::Unavailable(error.into()),
+        ObjectStoreError::Refused { .. } => StoreError::Corrupt(format!("{place}: {error}")),
     }
 }
 

@@ -187,7 +187,6 @@ async fn serve(options: &Options) -> Result<(), RunError> {
     };
     let tail = Tail::new(&embedded, table::DEFAULT_NAME, &events, &background);
     let answering = async { tokio::join!(serving, tail.follow(stopped)).0 };
-    // What is under way then, or waits, is in the file of the queues, and is found there by the next process.
     let registration = registry::registration(address);
     let registering = async {
         match &consul {
@@ -195,6 +194,7 @@ async fn serve(options: &Options) -> Result<(), RunError> {
             None => std::future::pending().await,
         }
     };
+    // What is under way then, or waits, is in the file of the queues, and is found there by the next process.
     let served = tokio::select! {
         served = answering => served,
         () = background::run(&background) => Ok(()),

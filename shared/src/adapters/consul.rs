@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::{Client, Method, redirect};
-use serde::Serialize;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -49,11 +48,9 @@ impl std::str::FromStr for ConsulAddress {
 }
 
 /// What is told of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
     /// Which instance it is. Who registers again under it replaces what is there.
-    #[serde(rename = "ID")]
     pub id: String,
     /// What others look for.
     pub name: String,
@@ -66,7 +63,6 @@ pub struct Registration {
     /// What else there is to know: up to 64 values of up to 512 characters.
     pub meta: BTreeMap<String, String>,
     /// Where Consul asks whether it is well.
-    #[serde(skip)]
     pub health: String,
 }
 
@@ -108,10 +104,9 @@ impl Consul {
     /// # Errors
     /// [`ConsulError`].
     pub async fn register(&self, registration: &Registration) -> Result<(), ConsulError> {
-        let mut body = serde_json::to_value(registration).map_err(|error| ConsulError::Unreachable(error.into()))?;
-        body["Check"] = json!({
-            "HTTP": registration.health, "Method": "GET", "Interval": "10s", "Timeout": "5s", "DeregisterCriticalServiceAfter": "5m",
-        });
+        let Registration { id, name, address, port, tags, meta, health } = registration;
+        let check = json!({"HTTP": health, "Method": "GET", "Interval": "10s", "Timeout": "5s", "DeregisterCriticalServiceAfter": "5m"});
+        let body = json!({"ID": id, "Name": name, "Address": address, "Port": port, "Tags": tags, "Meta": meta, "Check": check});
         self.put("/v1/agent/service/register", Some(&body)).await
     }
 

@@ -411,25 +411,25 @@ impl UserRanking {
     }
 }
 
+/// The times that a commit's events fall in.
+fn periods_of(commit: &Commit) -> BTreeSet<Period> {
+    let hours = commit.events.iter().map(|event| event.occurred_at.hour());
+    hours.flat_map(|hour| [Period::Hour(hour), Period::Day(hour.day())]).chain([Period::Total]).collect()
+}
+
 /// The counter items that a change is counted in.
 #[must_use]
 pub fn keys_of(change: &ChangeKind) -> BTreeSet<CounterKey> {
     let of_all = |period| CounterKey { scope: CounterScope::All, period };
     let (organization, periods): (Option<&OrganizationId>, BTreeSet<Period>) = match change {
         ChangeKind::Committed { commit, .. } => {
-            let hours = commit.events.iter().map(|event| event.occurred_at.hour());
-            let mut periods: BTreeSet<Period> = hours.flat_map(|hour| [Period::Hour(hour), Period::Day(hour.day())]).collect();
-            periods.insert(Period::Total);
+            let mut periods = periods_of(commit);
             if commit.events.iter().any(|event| event.details.user.is_some()) {
                 periods.insert(Period::Users);
             }
             (commit.stream.organization.as_ref(), periods)
         }
-        ChangeKind::Archived { commit, .. } => {
-            let hours = commit.events.iter().map(|event| event.occurred_at.hour());
-            let periods = hours.flat_map(|hour| [Period::Hour(hour), Period::Day(hour.day())]).chain([Period::Total]);
-            (commit.stream.organization.as_ref(), periods.collect())
-        }
+        ChangeKind::Archived { commit, .. } => (commit.stream.organization.as_ref(), periods_of(commit)),
         ChangeKind::Concluded { organization, .. } => (organization.as_ref(), BTreeSet::from([Period::Total])),
     };
     let own = organization.map(|organization| CounterScope::Organization(organization.clone()));

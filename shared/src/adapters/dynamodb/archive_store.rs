@@ -6,8 +6,9 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::DynamoEvents;
+use super::event_reader::{read_day, read_hour};
 use super::failure::store_error;
-use super::items::{self, read_text, text};
+use super::items::{self, Item, text};
 use super::keys::{self, ARCHIVE_PK, ARCHIVE_SK, PK, SK};
 use super::merge::{Archived, Merge};
 use super::revised::revision;
@@ -15,7 +16,7 @@ use crate::domain::archive::{ArchiveProgress, ArchivedCommit, UnarchivedCommit};
 use crate::domain::commit::Commit;
 use crate::domain::counters::{CounterKey, CounterScope, Period};
 use crate::domain::replay::CommitPlace;
-use crate::domain::timestamp::{Day, Hour, Timestamp};
+use crate::domain::timestamp::{Hour, Timestamp};
 use crate::ports::archive_store::{ArchiveStore, UnarchivedPage};
 use crate::ports::counter_store::CounterStore;
 use crate::ports::definition_store::{DefinitionStore, Freshness};
@@ -37,10 +38,10 @@ impl ArchiveStore for DynamoEvents {
         while found.len() < most
             && let Some(day) = days.next()
         {
-            let day = Day::from_digits(&day).ok_or_else(|| StoreError::Corrupt(format!("counter {day}")))?;
+            let day = read_day(&day)?;
             let (from, to) = (first.max(day.first_hour()), last.min(day.last_hour()));
             for hour in self.with_unarchived(Period::Hour(from), Period::Hour(to)).await? {
-                found.push(Hour::from_digits(&hour).ok_or_else(|| StoreError::Corrupt(format!("counter {hour}")))?);
+                found.push(read_hour(&hour)?);
             }
         }
         found.truncate(most);
@@ -91,37 +92,16 @@ impl ArchiveStore for DynamoEvents {
 }
 
 impl DynamoEvents {
-    /// The days or hours, from one to another, that hold events which are not archived.
-    async fn with_unarchived(&self, first: Period, last: Period) -> Result<Vec<String>, StoreError> {
-        let (mut found, mut start) = (Vec::new(), None);
-        loop {
-            let page = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
-                .projection_expression("pk, sk, #total, #archived")
-                .expression_attribute_names("#total", items::TOTAL)
-                .expression_attribute_names("#archived", items::ARCHIVED)
-                .expression_attribute_values(":pk", text(keys::counter_pk(&CounterScope::All)))
-                .expression_attribute_values(":low", text(keys::counter_sk(first)))
-                .expression_attribute_values(":high", text(keys::counter_sk(last)))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(store_error)?;
-            for item in page.items() {
-                let archived = if item.contains_key(items::ARCHIVED) { items::read_number(item, items::ARCHIVED)? } else { 0_u64 };
-                if items::read_number::<u64>(item, items::TOTAL)? > archived {
-                    let (_, digits) = read_text(item, SK)?.split_once('#').unwrap_or_default();
-                    found.push(digits.to_owned());
-                }
-            }
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(found);
+    /// The counter items of days or hours, from one to another, that hold events which are not archived.
+    async fn with_unarchived(&self, first: Period, last: Period) -> Result<Vec<Item>, StoreError> {
+        let mut unarchived = Vec::new();
+        for item in self.totals(&CounterScope::All, first, last).await? {
+            let archived = if item.contains_key(items::ARCHIVED) { items::read_number(&item, items::ARCHIVED)? } else { 0_u64 };
+            if items::read_number::<u64>(&item, items::TOTAL)? > archived {
+                unarchived.push(item);
             }
         }
+        Ok(unarchived)
     }
 
     /// Takes the body of a commit whose events are in the archive. Returns whether it had one.

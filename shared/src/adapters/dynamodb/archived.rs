@@ -32,23 +32,22 @@ impl DynamoEvents {
     /// Commits' items with all of their events, wherever these are kept.
     pub(super) async fn with_events(&self, mut items: Vec<Item>) -> Result<Vec<Item>, StoreError> {
         let mut wanted: BTreeMap<ArchivePlace, BTreeSet<EventId>> = BTreeMap::new();
-        for item in &items {
+        let mut archived: Vec<(usize, EventId)> = Vec::new();
+        for (index, item) in items.iter().enumerate() {
             if let Some(place) = items::archive_place(item)? {
-                wanted.entry(place).or_default().insert(items::commit_id(item)?);
+                let id = items::commit_id(item)?;
+                wanted.entry(place).or_default().insert(id);
+                archived.push((index, id));
             }
         }
-        if wanted.is_empty() {
+        if archived.is_empty() {
             return Ok(items);
         }
-        let reads = parts(wanted).into_iter().map(|part| self.archived_events(part));
-        let reads: Vec<_> = reads.collect();
+        let reads: Vec<_> = parts(wanted).into_iter().map(|part| self.archived_events(part)).collect();
         let found: Vec<BTreeMap<EventId, Vec<CommittedEvent>>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
         let events: BTreeMap<EventId, Vec<CommittedEvent>> = found.into_iter().flatten().collect();
-        for item in &mut items {
-            if items::archive_place(item)?.is_some() {
-                let id = items::commit_id(item)?;
-                items::put_back(item, events.get(&id).map(Vec::as_slice).unwrap_or_default())?;
-            }
+        for (index, id) in archived {
+            items::put_back(&mut items[index], events.get(&id).map(Vec::as_slice).unwrap_or_default())?;
         }
         Ok(items)
     }

@@ -18,17 +18,16 @@ pub fn change(record: &EventRecord) -> Result<Option<Change>, StoreError> {
         record.change.sequence_number.clone().ok_or_else(|| StoreError::Corrupt("a record has no sequence number".to_owned()))?;
     let new = to_item(&record.change.new_image);
     let kind = match items::kind_of(&new) {
-        // An archived commit that is put into a table, from a backup, was counted when it was stored.
-        ItemKind::Commit if record.change.old_image.is_empty() && items::archive_place(&new)?.is_some() => return Ok(None),
-        // A commit is written once; a second record of it would be a write without effect.
-        ItemKind::Commit if record.change.old_image.is_empty() => {
-            ChangeKind::Committed { commit: Box::new(items::read_commit(&new)?), list: items::list_of(&new), settled: 0 }
-        }
         ItemKind::Commit => {
             let old = to_item(&record.change.old_image);
-            match (items::archive_place(&old)?, items::archive_place(&new)?) {
-                (None, Some(_)) => ChangeKind::Archived { commit: Box::new(items::read_commit(&old)?), settled: 0 },
-                (Some(_), _) | (None, None) => return Ok(None),
+            match (old.is_empty(), items::archive_place(&old)?, items::archive_place(&new)?) {
+                (true, _, None) => {
+                    ChangeKind::Committed { commit: Box::new(items::read_commit(&new)?), list: items::list_of(&new), settled: 0 }
+                }
+                (false, None, Some(_)) => ChangeKind::Archived { commit: Box::new(items::read_commit(&old)?), settled: 0 },
+                // A commit is written once; a second record of it would be a write without effect. An archived one that is put into a
+                // table, from a backup, was counted when it was stored.
+                (true, _, Some(_)) | (false, _, _) => return Ok(None),
             }
         }
         ItemKind::Outcome => ChangeKind::Concluded {

@@ -11,7 +11,7 @@ mod query;
 mod streams;
 mod walk;
 
-pub(super) use self::walk::read_days;
+pub(super) use self::walk::{read_day, read_days, read_hour};
 
 use async_trait::async_trait;
 use futures::future::try_join;

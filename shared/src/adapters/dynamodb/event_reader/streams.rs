@@ -48,7 +48,7 @@ impl DynamoEvents {
         let mut commits: Vec<Commit> = Vec::new();
         let (mut events, mut bytes, mut start) = (0, 0, None);
         loop {
-            let (found, next) = self.page_between(&pk, (&low, &high), Direction::Forward, Some(most), Consistency::Strong, start).await?;
+            let (found, next) = self.page_of_commits(&pk, (&low, &high), Some(most), start).await?;
             let of_stream = found.into_iter().filter(|item| items::is_of_stream(item, &request.stream)).collect();
             for commit in self.commits(of_stream).await? {
                 events += commit.events.len();

@@ -30,27 +30,40 @@ impl DynamoEvents {
 
     /// How many events each of the days from `first` to `last` has.
     pub(super) async fn day_totals(&self, scope: &CounterScope, first: Day, last: Day) -> Result<Vec<(Day, u64)>, StoreError> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
-            .projection_expression("pk, sk, #total")
-            .expression_attribute_names("#total", items::TOTAL)
-            .expression_attribute_values(":pk", text(keys::counter_pk(scope)))
-            .expression_attribute_values(":low", text(keys::counter_sk(Period::Day(first))))
-            .expression_attribute_values(":high", text(keys::counter_sk(Period::Day(last))))
-            .send()
-            .await
-            .map_err(store_error)?;
-        let total = |item: &Item| Ok((read_day(item)?, items::read_number(item, items::TOTAL)?));
-        let mut totals = page.items().iter().map(total).collect::<Result<Vec<(Day, u64)>, StoreError>>()?;
-        // A few weeks of counters are more than a page only if their types are very many.
-        if page.last_evaluated_key.is_some() {
-            let rest = self.days(scope, totals.last().map_or(first, |(day, _)| day.next()), last).await?;
-            totals.extend(rest.into_iter().map(|(day, tally)| (day, tally.total())));
+        let found = self.totals(scope, Period::Day(first), Period::Day(last)).await?;
+        found.iter().map(|item| Ok((read_day(item)?, items::read_number(item, items::TOTAL)?))).collect()
+    }
+
+    /// Of the counter items from one to another, how many events they have, and how many of these are archived, and no more.
+    pub(in crate::adapters::dynamodb) async fn totals(
+        &self,
+        scope: &CounterScope,
+        first: Period,
+        last: Period,
+    ) -> Result<Vec<Item>, StoreError> {
+        let (mut found, mut start) = (Vec::new(), None);
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
+                .projection_expression("pk, sk, #total, #archived")
+                .expression_attribute_names("#total", items::TOTAL)
+                .expression_attribute_names("#archived", items::ARCHIVED)
+                .expression_attribute_values(":pk", text(keys::counter_pk(scope)))
+                .expression_attribute_values(":low", text(keys::counter_sk(first)))
+                .expression_attribute_values(":high", text(keys::counter_sk(last)))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(store_error)?;
+            found.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(found);
+            }
         }
-        Ok(totals)
     }
 
     /// The counters of the hours from `first` to `last`, newest first.
@@ -60,16 +73,16 @@ impl DynamoEvents {
         }
         let range = (&*keys::counter_sk(Period::Hour(first)), &*keys::counter_sk(Period::Hour(last)));
         let found = self.between(&keys::counter_pk(scope), range, Direction::Backward, None, Consistency::Eventual).await?;
-        let hour = |item: &Item| {
-            let sk = read_text(item, SK)?;
-            let hour = sk.strip_prefix("H#").and_then(Hour::from_digits).ok_or_else(|| StoreError::Corrupt(format!("counter {sk}")))?;
-            Ok((hour, items::read_tally(item)?))
-        };
-        found.iter().map(hour).collect()
+        found.iter().map(|item| Ok((read_hour(item)?, items::read_tally(item)?))).collect()
     }
 }
 
-fn read_day(item: &Item) -> Result<Day, StoreError> {
+pub(in crate::adapters::dynamodb) fn read_hour(item: &Item) -> Result<Hour, StoreError> {
+    let sk = read_text(item, SK)?;
+    sk.strip_prefix("H#").and_then(Hour::from_digits).ok_or_else(|| StoreError::Corrupt(format!("counter {sk}")))
+}
+
+pub(in crate::adapters::dynamodb) fn read_day(item: &Item) -> Result<Day, StoreError> {
     let sk = read_text(item, SK)?;
     sk.strip_prefix("D#").and_then(Day::from_digits).ok_or_else(|| StoreError::Corrupt(format!("counter {sk}")))
 }

@@ -23,11 +23,11 @@ pub struct StatisticsAnswer<'a> {
     pub pending_events: u64,
     /// Those that are being processed.
     pub processing_events: u64,
-    /// Those that are processed.
+    /// Those that are processed and not archived.
     pub processed_events: u64,
     /// Those whose processing failed for good.
     pub failed_events: u64,
-    /// Those that were moved to an archive.
+    /// Those that were processed, and moved to the archive since.
     pub archived_events: u64,
     /// How many of each source.
     #[schema(value_type = BTreeMap<String, u64>)]
@@ -46,7 +46,7 @@ pub struct StatisticsAnswer<'a> {
     pub events_this_month: u64,
     /// Seconds from storing to the end of processing, on average; 0 if nothing was processed.
     pub average_processing_time: f64,
-    /// How many percent of the events are processed.
+    /// How many percent of the events are processed, archived ones included.
     pub processing_rate: f64,
     /// How many percent of the events failed.
     pub error_rate: f64,

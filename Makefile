@@ -11,6 +11,11 @@ TARGET ?=
 ENV ?= dev
 PARAMS ?=
 FUNCTION ?=
+# A NATS server to publish events on and to take messages in from: make run NATS_URL=nats://127.0.0.1:4222
+NATS_URL ?=
+# The nats-server to start, unless Debian's will do
+NATS_SERVER ?=
+export NATS_URL NATS_SERVER
 # Deploy without asking, where samconfig.toml asks: make deploy ENV=prod CONFIRM=yes
 CONFIRM ?=
 # As it was typed: make would take a $ for one of its own, the shell a & or a space.
@@ -23,7 +28,7 @@ SMALL ?=
 LOCAL := $(or $(CARGO_TARGET_DIR),target)/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-aws check bench starts seed replay demo-webhooks fuzz rules fmt openapi cost audit clean-data deploy logs destroy
+.PHONY: help run test test-aws check bench starts seed replay nats demo-webhooks fuzz rules fmt openapi cost audit clean-data deploy logs destroy
 
 help: # (not listed)
 	@scripts/help Makefile
@@ -62,6 +67,10 @@ replay: ## Send a stream again and watch: STREAM=order:42 TARGET=shop; ARGS go t
 	@scripts/setup
 	@cargo build --profile local -p tools --bin replay
 	@exec $(LOCAL)/replay $(if $(STREAM),--stream $(STREAM)) $(if $(TARGET),--target $(TARGET)) $(ARGS)
+
+nats: ## Start a throw-away NATS server on port 4222 to try the bridge with: make run NATS_URL=nats://127.0.0.1:4222; NATS_SERVER=… for another program
+	@scripts/setup nats
+	@scripts/nats $(ARGS)
 
 demo-webhooks: ## Watch webhooks arrive, be missed and catch up: ends by itself within a minute
 	@scripts/setup

@@ -79,6 +79,8 @@ pub enum Unit {
     Count,
     /// A part of a hundred.
     Percent,
+    /// Seconds.
+    Seconds,
 }
 
 impl Unit {
@@ -86,6 +88,7 @@ impl Unit {
         match self {
             Self::Count => "Count",
             Self::Percent => "Percent",
+            Self::Seconds => "Seconds",
         }
     }
 }

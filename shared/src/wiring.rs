@@ -107,15 +107,22 @@ pub fn event_bus() -> Result<Option<EventBridge>, ConfigError> {
     Ok(Some(EventBridge::new(eventbridge::connect(connection_at("AWS_ENDPOINT_URL_EVENTBRIDGE")?), bus)))
 }
 
-/// The queues that a function has to do with, by the URLs in `PROCESS_QUEUE_URL`, `RETRY_QUEUE_URL`, `DELIVER_QUEUE_URL`, `COLLECT_QUEUE_URL`, `REPLAY_QUEUE_URL`, and
-/// `PROCESS_DEAD_LETTERS_URL`, `RETRY_DEAD_LETTERS_URL`, `DELIVER_DEAD_LETTERS_URL`, `COLLECT_DEAD_LETTERS_URL`, `REPLAY_DEAD_LETTERS_URL`. They are at `AWS_ENDPOINT_URL_SQS` or
+/// The queues that a function has to do with, by the URLs in `PROCESS_QUEUE_URL`, `RETRY_QUEUE_URL`, `DELIVER_QUEUE_URL`, `COLLECT_QUEUE_URL`, `REPLAY_QUEUE_URL`,
+/// `NATS_QUEUE_URL`, and
+/// `PROCESS_DEAD_LETTERS_URL`, `RETRY_DEAD_LETTERS_URL`, `DELIVER_DEAD_LETTERS_URL`, `COLLECT_DEAD_LETTERS_URL`,
+/// `REPLAY_DEAD_LETTERS_URL`, `NATS_DEAD_LETTERS_URL`; without a bridge to NATS, its queues have none. They are at `AWS_ENDPOINT_URL_SQS` or
 /// `AWS_ENDPOINT_URL`, if one of these is set.
 ///
 /// # Errors
 /// [`ConfigError`] if the URL of one of them, the region or the credentials are missing.
 #[cfg(feature = "sqs")]
 pub fn queues(needed: &[Queue]) -> Result<SqsQueues, ConfigError> {
-    let with_url = |queue: &Queue| url_variable(queue).map(|name| Ok((queue.clone(), config::required(name)?)));
+    let with_url = |queue: &Queue| match queue {
+        // There need not be a bridge.
+        Queue::Work(WorkQueue::Nats) | Queue::DeadLetters(WorkQueue::Nats) => Ok(config::optional(url_variable(queue)?)).transpose(),
+        Queue::Work(_) | Queue::DeadLetters(_) | Queue::Named(_) => url_variable(queue).map(config::required),
+    };
+    let with_url = |queue: &Queue| with_url(queue).map(|url| Ok((queue.clone(), url?)));
     let urls = needed.iter().filter_map(with_url).collect::<Result<_, ConfigError>>()?;
     Ok(SqsQueues::new(sqs::connect(connection_at("AWS_ENDPOINT_URL_SQS")?), urls))
 }
@@ -129,12 +136,136 @@ const fn url_variable(queue: &Queue) -> Option<&'static str> {
         Queue::Work(WorkQueue::Deliver) => Some("DELIVER_QUEUE_URL"),
         Queue::Work(WorkQueue::Collect) => Some("COLLECT_QUEUE_URL"),
         Queue::Work(WorkQueue::Replay) => Some("REPLAY_QUEUE_URL"),
+        Queue::Work(WorkQueue::Nats) => Some("NATS_QUEUE_URL"),
+        Queue::DeadLetters(WorkQueue::Nats) => Some("NATS_DEAD_LETTERS_URL"),
         Queue::DeadLetters(WorkQueue::Replay) => Some("REPLAY_DEAD_LETTERS_URL"),
         Queue::DeadLetters(WorkQueue::Collect) => Some("COLLECT_DEAD_LETTERS_URL"),
         Queue::DeadLetters(WorkQueue::Process) => Some("PROCESS_DEAD_LETTERS_URL"),
         Queue::DeadLetters(WorkQueue::Retry) => Some("RETRY_DEAD_LETTERS_URL"),
         Queue::DeadLetters(WorkQueue::Deliver) => Some("DELIVER_DEAD_LETTERS_URL"),
         Queue::Named(_) => None,
+    }
+}
+
+/// Whether there is a bridge to NATS: `on` in `NATS_BRIDGE`.
+#[must_use]
+pub fn bridging() -> crate::domain::bridge::Bridging {
+    use crate::domain::bridge::Bridging;
+    if config::optional("NATS_BRIDGE").is_some_and(|word| word.trim() == "on") { Bridging::On } else { Bridging::Off }
+}
+
+/// Who knows how the bridge to NATS is, if there is one.
+#[cfg(feature = "dynamodb")]
+#[must_use]
+pub fn bridge_status(events: &DynamoEvents) -> Option<&dyn crate::ports::bridge_status::BridgeStatusStore> {
+    use crate::domain::bridge::Bridging;
+    match bridging() {
+        Bridging::On => Some(events),
+        Bridging::Off => None,
+    }
+}
+
+/// What the environment says of NATS: the servers in `NATS_URL`; how to log in, in `NATS_CREDENTIALS`, and certificates of others to trust,
+/// in `NATS_CA`; how the streams are called and made, in `NATS_EVENTS_STREAM`, `NATS_EVENTS_PREFIX`, `NATS_DOMAIN_STREAM`,
+/// `NATS_DOMAIN_PREFIX`, `NATS_MAX_AGE_DAYS`, `NATS_MAX_BYTES`, `NATS_REPLICAS` and `NATS_DUPLICATE_SECONDS`; what is taken in, in
+/// `NATS_INGEST`, by consumers of which name, in `NATS_DURABLE`, and for how long a message is theirs, in `NATS_ACK_WAIT_SECONDS`; and what this service calls itself, in `SERVICE_NAME`.
+///
+/// # Errors
+/// [`ConfigError`] if there is no server, something cannot be read, or what is published would be taken in again.
+#[cfg(feature = "nats")]
+pub fn nats() -> Result<crate::adapters::nats::settings::NatsSettings, ConfigError> {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use crate::adapters::nats::settings::{IngestFeeds, NatsSettings, NatsStreams, StreamName};
+    use crate::domain::bridge::SubjectPattern;
+    let prefix = |name: &'static str| {
+        let read = |text: String| text.trim().trim_end_matches('.').parse::<SubjectPattern>();
+        let prefix = config::optional(name).map(read).transpose();
+        let prefix = prefix.map_err(|error| ConfigError::Invalid { name, problem: error.to_string() })?;
+        let is_plain = prefix.as_ref().is_none_or(SubjectPattern::is_subject);
+        if is_plain { Ok(prefix) } else { Err(ConfigError::Invalid { name, problem: "may have no wildcard".to_owned() }) }
+    };
+    let usual = NatsStreams::default();
+    let domain_prefix = prefix("NATS_DOMAIN_PREFIX")?;
+    let streams = NatsStreams {
+        events: config::parsed("NATS_EVENTS_STREAM")?.map_or(usual.events, |StreamName(name)| name),
+        events_prefix: prefix("NATS_EVENTS_PREFIX")?.unwrap_or(usual.events_prefix),
+        domain_events: match config::parsed("NATS_DOMAIN_STREAM")? {
+            Some(StreamName(name)) => name,
+            None => domain_prefix.as_ref().map_or(usual.domain_events, |prefix| format!("{}-stream", prefix.as_str().replace('.', "_"))),
+        },
+        domain_prefix,
+        max_age: config::parsed::<u32>("NATS_MAX_AGE_DAYS")?.map_or(usual.max_age, |days| Duration::from_hours(24 * u64::from(days))),
+        max_bytes: config::parsed::<u64>("NATS_MAX_BYTES")?.filter(|bytes| *bytes > 0),
+        replicas: config::parsed("NATS_REPLICAS")?.unwrap_or(usual.replicas),
+        duplicate_window: config::parsed("NATS_DUPLICATE_SECONDS")?.map_or(usual.duplicate_window, Duration::from_secs),
+    };
+    let feeds: IngestFeeds = config::parsed("NATS_INGEST")?.unwrap_or_default();
+    feeds.check(&streams).map_err(|error| ConfigError::Invalid { name: "NATS_INGEST", problem: error.to_string() })?;
+    Ok(NatsSettings {
+        servers: config::parsed("NATS_URL")?.ok_or(ConfigError::Missing("NATS_URL"))?,
+        credentials: config::parsed("NATS_CREDENTIALS")?,
+        certificates: config::optional("NATS_CA").map(|pem| pem.replace("\\n", "\n")),
+        own_name: config::optional_or("SERVICE_NAME", "event-service"),
+        streams,
+        feeds,
+        durable: config::parsed("NATS_DURABLE")?.map_or_else(|| "event-service".to_owned(), |StreamName(name)| name),
+        ack_wait: config::parsed::<NonZeroU32>("NATS_ACK_WAIT_SECONDS")?
+            .map_or(NatsSettings::ACK_WAIT, |seconds| Duration::from_secs(seconds.get().into())),
+    })
+}
+
+/// The bridge to NATS, as the environment says.
+#[cfg(all(feature = "dynamodb", feature = "sqs", feature = "nats", feature = "collect"))]
+pub struct NatsBridge {
+    /// The table.
+    pub events: DynamoEvents,
+    /// The queue of what is to be published.
+    pub queues: SqsQueues,
+    /// NATS.
+    pub broker: crate::adapters::nats::NatsBroker,
+    heads: crate::commands::append::KnownHeads,
+    gate: crate::commands::check_schemas::SchemaGate,
+}
+
+#[cfg(all(feature = "dynamodb", feature = "sqs", feature = "nats", feature = "collect"))]
+impl NatsBridge {
+    /// The adapters that the environment describes, with the queues that are heard.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if a variable is missing or cannot be read.
+    pub fn from_environment(queues: &[Queue]) -> Result<Self, ConfigError> {
+        let broker = crate::adapters::nats::NatsBroker::new(nats()?);
+        let (heads, gate) = (crate::commands::append::KnownHeads::default(), crate::commands::check_schemas::SchemaGate::default());
+        Ok(Self { events: dynamo_events()?, queues: self::queues(queues)?, broker, heads, gate })
+    }
+
+    /// What publishing takes.
+    #[must_use]
+    pub fn publishing(&self) -> crate::commands::bridge_events::BridgeEventsPorts<'_> {
+        use crate::commands::bridge_events::BridgeEventsPorts;
+        let (events, write) = (&self.events, crate::http::webhook_body::WRITE_BRIDGED);
+        BridgeEventsPorts { log: events, outcomes: events, definitions: events, publisher: &self.broker, write }
+    }
+
+    /// What taking messages in takes.
+    #[must_use]
+    pub fn ingesting(&self) -> crate::commands::ingest_messages::IngestMessagesPorts<'_> {
+        use crate::adapters::system::{SystemClock, SystemRandom};
+        use crate::commands::append::AppendPorts;
+        use crate::commands::ingest_messages::IngestMessagesPorts;
+        IngestMessagesPorts {
+            source: &self.broker,
+            append: AppendPorts { log: &self.events, random: &SystemRandom, heads: &self.heads },
+            events: &self.events,
+            rejected: &self.events,
+            definitions: &self.events,
+            gate: &self.gate,
+            clock: &SystemClock,
+            read: crate::http::collect::nats::read_message,
+            own_name: &self.broker.settings().own_name,
+        }
     }
 }
 
@@ -336,7 +467,7 @@ impl Processing {
         use crate::adapters::system::SystemTimer;
         use crate::commands::run_replays::RunReplaysPorts;
         let batch = replay_batches(&self.events);
-        RunReplaysPorts { replays: &self.events, batch, timer: &SystemTimer, run: self.running(), alone_since: None }
+        RunReplaysPorts { replays: &self.events, batch, timer: &SystemTimer, run: self.running(), bridging: bridging(), alone_since: None }
     }
 
     /// Opens the connection to the table before the first message needs it.

@@ -5,6 +5,7 @@ use insta::assert_snapshot;
 use lambda_http::Body;
 use lambda_http::http::Method;
 use serde_json::{Value, json};
+use shared::adapters::memory::MemoryBridgeStatus;
 use shared::domain::access::Scope;
 use shared::http::routes::{Access, ROUTES, Route};
 
@@ -71,6 +72,7 @@ fn body(route: &Route) -> Value {
         "define_projection" => json!({"name": "p", "entity_type": "order", "rules": {"a": [{"count": "n"}]}}),
         "try_projection" => json!({"entity_type": "order", "entity_id": "1", "rules": {"a": [{"count": "n"}]}}),
         "replay_events" => json!({"stream_id": "order:1", "target_service": SUBSCRIPTION_ID}),
+        "republish_events" => json!({"start_time": "2026-11-23", "end_time": "2026-11-24"}),
         "register_schema" => json!({"event_type": "b", "schema": {}}),
         "redrive_dead_letters" => json!({"all": true}),
         "rotate_secret" | "test_subscription" | "resend_delivery" | "rebuild_projection" => Value::Null,
@@ -93,7 +95,8 @@ async fn send(client: &Client<'_>, route: &Route) -> Answer {
 
 /// A service with one of everything that can be asked for.
 async fn app() -> TestApp {
-    let app = TestApp::in_memory();
+    let mut app = TestApp::in_memory();
+    app.app_mut().bridge = Some(std::sync::Arc::new(MemoryBridgeStatus::default()));
     let client = app.client().await;
     let key = client.post(KEYS, &json!({"name": "k", "scopes": ["events:read"]})).await.ok();
     assert_eq!(key["key_id"], KEY_ID);

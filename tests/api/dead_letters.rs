@@ -25,6 +25,7 @@ pub(super) fn letter(id: &str, queue: WorkQueue, organization: Option<&str>) -> 
             json!({"kind": "events", "subscription_id": "s1", "deliveries": [work]})
         }
         WorkQueue::Replay => json!({"replay_id": "01a20846-fe00-7000-8000-000000000000", "ticket": 1}),
+        WorkQueue::Nats => json!({"kind": "commits", "organization": organization, "stream_id": "order:1", "commits": [1]}),
         WorkQueue::Collect => json!({"events": {"stream": {"organization": organization, "stream_id": "order:1"}, "events": []}}),
     };
     DeadLetter {

@@ -12,17 +12,19 @@ use event_service_tests::app::{Answer, TestApp};
 use insta::assert_snapshot;
 use lambda_http::{Body, Request, Response};
 use lambda_runtime::{Context, LambdaEvent};
-use local::background::Background;
+use local::background::{Background, Bridge};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use shared::adapters::memory::{MemoryBus, MemoryCounters, MemoryEvents, MemoryObjects};
+use shared::adapters::memory::{MemoryBridgeStatus, MemoryBroker, MemoryBus, MemoryCounters, MemoryEvents, MemoryObjects};
 use shared::commands::append::AppendPorts;
 use shared::commands::archive_events::{ArchiveAfter, ArchiveEventsPorts};
 use shared::commands::count_events::CountEventsPorts;
 use shared::commands::manage_keys::ManageKeysPorts;
 use shared::commands::manage_rejected_events::ManageRejectedEventsPorts;
+use shared::commands::manage_replays::ManageReplaysPorts;
 use shared::commands::record_events::RecordEventsPorts;
 use shared::domain::access::{ApiKey, ApiKeySecret, Scope};
+use shared::domain::bridge::{Bridging, IngestFeed, SubjectPattern};
 use shared::domain::counters::{CounterKey, CounterScope, Period};
 use shared::domain::delivery::DeliveryState;
 use shared::domain::queue::WorkQueue;
@@ -115,12 +117,15 @@ async fn answer(app: &TestApp, function: &str, sample: &str) -> Option<String> {
             ))
         }
         "read-events" => {
-            let ports = ReadEventsPorts { events: &*app.events, definitions: &*app.definitions, clock: &*app.clock };
+            let ports = ReadEventsPorts { events: &*app.events, definitions: &*app.definitions, clock: &*app.clock, bridge: None };
             Some(shown(read_events::handle(&ports, request(sample)).await))
         }
         "read-projections" => Some(shown(read_projections::handle(&app.projecting(), request(sample)).await)),
         "manage-schemas" => Some(shown(manage_schemas::handle(&app.registering(), request(sample)).await)),
-        "replay-events" => Some(shown(replay_events::handle(&app.replaying(), request(sample)).await)),
+        "replay-events" => {
+            let ports = ManageReplaysPorts { bridging: Bridging::On, ..app.replaying() };
+            Some(shown(replay_events::handle(&ports, request(sample)).await))
+        }
         "manage-keys" => {
             let ports = ManageKeysPorts { keys: &*app.keys, clock: &*app.clock, random };
             Some(shown(manage_keys::handle(&ports, request(sample)).await))
@@ -133,7 +138,7 @@ async fn answer(app: &TestApp, function: &str, sample: &str) -> Option<String> {
             Some(shown(manage_rejected_events::handle(&ports, request(sample)).await))
         }
         "collect-frontend" => {
-            let ports = collect_frontend::Ports { collect: app.collecting(), settings: &app.collect };
+            let ports = collect_frontend::Ports { collect: app.collecting(), settings: &app.collect, bridge: None };
             Some(shown(collect_frontend::handle(&ports, request(sample)).await))
         }
         "receive-rudderstack" => {
@@ -155,6 +160,7 @@ async fn answer(app: &TestApp, function: &str, sample: &str) -> Option<String> {
             let verdict = authorize::handle(&ports, serde_json::from_str(sample).unwrap()).await;
             Some(format!("{:#}", serde_json::to_value(verdict).unwrap()))
         }
+        "nats-bridge" => Some(bridged(background, sample).await),
         "archive-events" => Some(archived(sample).await),
         "count-events" => Some(counted(sample).await),
         "dispatch-events" | "process-events" | "retry-processors" | "deliver-webhooks" | "store-collected" | "run-replays" | "sweep" => {
@@ -184,6 +190,19 @@ async fn worked(background: Background, function: &str, sample: &str) -> String 
         _ => sweep::handle(&background.sweeping(), event(sample)).await,
     };
     format!("{:#}", answer.unwrap())
+}
+
+/// The answer, and what was published: a message of another service waits.
+async fn bridged(mut background: Background, sample: &str) -> String {
+    let feed = IngestFeed { stream: "EVENTS_INGEST".to_owned(), subject: SubjectPattern::of_ingest() };
+    let broker = Arc::new(MemoryBroker::with_feeds(vec![feed.clone()]));
+    broker.send(&feed, "events.ingest.order", None, br#"{"id":"m-1","type":"order.paid","source":"shop"}"#);
+    let status = Arc::new(MemoryBridgeStatus::default());
+    background.bridge = Some(Bridge { broker: broker.clone(), status, own_name: "event-service".to_owned() });
+    let event = LambdaEvent::new(serde_json::from_str(sample).unwrap(), Context::default());
+    let answer = nats_bridge::handle(&background.bridging().unwrap(), event).await.unwrap();
+    let published = broker.published().into_iter().map(|message| format!("{:?} {} {}", message.stream, message.subject, message.id));
+    std::iter::once(format!("{answer:#}")).chain(published).collect::<Vec<_>>().join("\n")
 }
 
 /// The answer to a call at noon, when an event of the year before and one of this morning are not archived yet.

@@ -9,8 +9,10 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use event_service_tests::app::{Client, TestApp};
+use local::background::Background;
 use local::server;
 use serde_json::{Value, json};
+use shared::adapters::memory::MemoryBus;
 use shared::adapters::system::SystemClock;
 use shared::domain::access::Scope;
 use tokio::net::TcpListener;
@@ -28,7 +30,8 @@ async fn run(app: &TestApp, script: &str, keys: &[&str]) -> Value {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(server::serve(listener, app.app.clone(), 0, async move { stopped.await.unwrap_or_default() }));
+    let background = Background::new(app.app.clone(), app.queues.clone(), Arc::new(MemoryBus::default()));
+    let serving = tokio::spawn(server::serve(listener, Arc::new(background), 0, async move { stopped.await.unwrap_or_default() }));
     let output = Command::new("node").arg(in_repository(script)).arg(&url).args(keys).stderr(Stdio::piped()).output().await;
     let output = output.unwrap_or_else(|error| panic!("node does not run ({error}): call scripts/setup clients"));
     drop(stop);

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod archive;
+mod broker;
 mod bus;
 mod counting;
 mod definitions;
@@ -17,8 +18,8 @@ mod webhooks;
 
 mod memory {
     use shared::adapters::memory::{
-        MemoryCounters, MemoryDeadLetters, MemoryDeliveries, MemoryEvents, MemoryKeys, MemoryProjections, MemoryRejectedEvents,
-        MemoryReplays,
+        MemoryBridgeStatus, MemoryCounters, MemoryDeadLetters, MemoryDeliveries, MemoryEvents, MemoryKeys, MemoryProjections,
+        MemoryRejectedEvents, MemoryReplays,
     };
 
     async fn events() -> Box<MemoryEvents> {
@@ -45,6 +46,10 @@ mod memory {
         Box::default()
     }
 
+    async fn bridge_status() -> Box<MemoryBridgeStatus> {
+        Box::default()
+    }
+
     async fn snapshots() -> Box<MemoryProjections> {
         Box::default()
     }
@@ -54,7 +59,7 @@ mod memory {
     }
 
     shared::store_contracts!(events, counters, keys, snapshots, replays);
-    shared::delivery_contracts!(events, deliveries, dead_letters, rejected_events);
+    shared::delivery_contracts!(events, deliveries, dead_letters, rejected_events, bridge_status);
 }
 
 mod dynamodb {
@@ -65,5 +70,5 @@ mod dynamodb {
     }
 
     shared::store_contracts!(store, store, store, store, store);
-    shared::delivery_contracts!(store, store, store, store);
+    shared::delivery_contracts!(store, store, store, store, store);
 }

@@ -49,6 +49,7 @@ fn kilobyte(stream: Option<&str>, number: usize) -> EventDraft {
         stream: stream.map(|stream| stream.parse().unwrap()),
         expected_version: ExpectedVersion::Any,
         occurred_at: None,
+        trace: None,
         details,
     };
     assert!((900..=1100).contains(&draft.bytes()), "{} bytes", draft.bytes());
@@ -145,6 +146,7 @@ fn view(number: usize) -> CollectedEvent {
         stream: None,
         expected_version: ExpectedVersion::Any,
         occurred_at: Some(noon()),
+        trace: None,
         details,
     };
     let id = format!("5f0c6a51-3a51-4b0e-9d0e-{number:012x}").parse().unwrap();

@@ -59,6 +59,7 @@ fn drafts() -> impl Strategy<Value = EventDraft> {
                 stream: stream.map(|number| format!("order:{number}").parse().unwrap()),
                 expected_version: ExpectedVersion::Any,
                 occurred_at: minutes.map(|minutes| noon().plus_micros((minutes * 60 + second) * 1_000_000)),
+                trace: None,
                 details: details(&json),
             }
         },

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod archiving;
+mod bridge;
 mod chaos;
 mod delivery;
 mod domain_events;

@@ -627,6 +627,7 @@ impl Interrupted {
                 write: webhook_body,
                 replay: None,
             },
+            bridging: app.bridging(),
             alone_since: None,
         };
         let queue = Queue::Work(WorkQueue::Replay);

@@ -164,6 +164,7 @@ fn draft(name: &str, stream: Option<&str>, id: Option<EventId>, expected_version
         stream: stream.map(|stream| stream.parse::<StreamId>().unwrap()),
         expected_version,
         occurred_at: None,
+        trace: None,
         details: EventDetails { data, ..details },
     }
 }

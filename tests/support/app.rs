@@ -222,6 +222,7 @@ impl TestApp {
             access: Checking::On,
             collect: CollectSettings::default(),
             rudderstack: None,
+            bridge: None,
             limits: None,
         };
         Self { app: Arc::new(app), clock, random, webhooks, queues, keys_made: AtomicU64::new(0) }

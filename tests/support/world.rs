@@ -4,11 +4,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use local::background::Background;
+use local::background::{Background, Bridge};
 use serde_json::Value;
 use shared::adapters::embedded_queues::{EmbeddedQueues, QueuesLocation};
-use shared::adapters::memory::MemoryBus;
+use shared::adapters::memory::{MemoryBridgeStatus, MemoryBroker, MemoryBus};
 use shared::commands::sweep::{SweepReach, Swept};
+use shared::domain::bridge::IngestFeed;
 use shared::domain::queue::{Queue, WorkQueue};
 
 use crate::Store;
@@ -27,6 +28,8 @@ pub struct World {
     pub receivers: Arc<Receivers>,
     /// The bus.
     pub bus: Arc<MemoryBus>,
+    /// NATS, if there is a bridge.
+    pub broker: Arc<MemoryBroker>,
     dispatched: Mutex<Option<String>>,
 }
 
@@ -35,16 +38,36 @@ impl World {
     ///
     /// # Panics
     /// If the store does not start.
-    #[expect(clippy::expect_used, reason = "a test without its world can only stop")]
     pub async fn open() -> Self {
+        Self::with(None).await
+    }
+
+    /// A new, empty one with a bridge to a broker, which has messages of others in these feeds.
+    ///
+    /// # Panics
+    /// If the store does not start.
+    pub async fn bridged(feeds: Vec<IngestFeed>) -> Self {
+        Self::with(Some(feeds)).await
+    }
+
+    #[expect(clippy::expect_used, reason = "a test without its world can only stop")]
+    async fn with(feeds: Option<Vec<IngestFeed>>) -> Self {
         let store = Store::open().await;
         let clock = TestApp::stopped_clock();
         let queues = EmbeddedQueues::open(QueuesLocation::Memory, clock.clone()).expect("the queues open");
         let receivers = Arc::new(Receivers::new(clock.clone()));
-        let app = TestApp::on_with(&store, clock, Arc::new(queues.clone()), receivers.clone());
+        let mut app = TestApp::on_with(&store, clock, Arc::new(queues.clone()), receivers.clone());
         let bus = Arc::new(MemoryBus::default());
-        let background = Background::new(app.app.clone(), queues, bus.clone());
-        Self { store, app, background, receivers, bus, dispatched: Mutex::default() }
+        let (bridged, broker) = (feeds.is_some(), Arc::new(MemoryBroker::with_feeds(feeds.unwrap_or_default())));
+        let status = Arc::new(MemoryBridgeStatus::default());
+        if bridged {
+            app.app_mut().bridge = Some(status.clone());
+        }
+        let mut background = Background::new(app.app.clone(), queues, bus.clone());
+        if bridged {
+            background.bridge = Some(Bridge { broker: broker.clone(), status, own_name: "event-service".to_owned() });
+        }
+        Self { store, app, background, receivers, bus, broker, dispatched: Mutex::default() }
     }
 
     /// Hands what was stored since the last time to `dispatch-events`. Returns how many records there were.

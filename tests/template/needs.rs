@@ -37,6 +37,28 @@ const PARTS: &[(&str, &str)] = &[
 ];
 const INDEXES: &[(&str, &str)] = &[("TIME_INDEX", "time"), ("WHO_INDEX", "who"), ("SESSION_INDEX", "session")];
 
+/// This service's own queues.
+const QUEUES: [&str; 6] = ["Process", "Retry", "Deliver", "Collect", "Replay", "Nats"];
+
+/// What Lambda asks of a function's role to put it into a network.
+const NETWORK: &[&str] = &[
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeSubnets",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+];
+
+/// Where a function is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// In none.
+    None,
+    /// In its operator's.
+    Operators,
+}
+
 /// An adapter: its files, and what methods are called on that lead on within it.
 struct Adapter {
     code: Code,
@@ -131,7 +153,7 @@ impl Needs {
     fn main_of(function: &str) -> Main {
         let code = Code::read(&[&format!("functions/{function}/src/main.rs")]);
         let names: BTreeSet<_> = code.functions.iter().flat_map(|function| function.body.names.clone()).collect();
-        let all = ["Process", "Retry", "Deliver", "Collect", "Replay"];
+        let all = QUEUES;
         let queues: Vec<&str> = if names.contains(&vec!["WorkQueue".to_owned(), "ALL".to_owned()]) {
             all.to_vec()
         } else {
@@ -169,7 +191,7 @@ impl Needs {
     }
 
     /// What a function's policy must allow, and nothing else. `hears` is what its event source is: a queue, or the table's stream.
-    pub(crate) fn allowed(&self, function: &str, hears: Option<&str>) -> Allowed {
+    pub(crate) fn allowed(&self, function: &str, hears: Option<&str>, network: Network) -> Allowed {
         let main = Self::main_of(function);
         let (called, bodies) = self.called(function);
         let mut actions = Actions::of(&bodies.iter().collect::<Vec<_>>());
@@ -200,7 +222,7 @@ impl Needs {
         for queue in &main.queues {
             let is_dead = queue.ends_with("DeadLetters");
             for action in actions.service("sqs").filter(|action| *action != "sqs:GetQueueUrl") {
-                if (action == "sqs:SendMessage") != is_dead {
+                if matches!(action, "sqs:SendMessage" | "sqs:ChangeMessageVisibility") != is_dead {
                     allow(action, queue);
                 }
             }
@@ -217,6 +239,11 @@ impl Needs {
         if sends_anywhere {
             allow("sqs:SendMessage", "PublishQueueArns");
             allow("sqs:GetQueueUrl", "PublishQueueArns");
+        }
+        if network == Network::Operators {
+            for action in NETWORK {
+                allow(action, "*");
+            }
         }
         match hears {
             Some("Table") => {
@@ -250,7 +277,7 @@ impl Needs {
                 && text.chars().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_')
         };
         let texts: BTreeSet<String> = bodies.iter().flat_map(|body| &body.texts).filter(is_variable).cloned().collect();
-        let urls: BTreeMap<String, String> = ["Process", "Retry", "Deliver", "Collect", "Replay"]
+        let urls: BTreeMap<String, String> = QUEUES
             .into_iter()
             .flat_map(|queue| {
                 let upper = queue.to_uppercase();

@@ -11,6 +11,7 @@ use shared::http::problem::Problem;
 use shared::http::request;
 use shared::http::respond::Answer;
 use shared::http::routes::{self, CollectFrontendEndpoint, Destination, Endpoint};
+use shared::ports::bridge_status::{BridgeStatusStore, is_connected};
 
 /// The most events of a batch (BR-FE-003).
 const MOST_EVENTS: usize = 100;
@@ -21,6 +22,8 @@ pub struct Ports<'a> {
     pub collect: CollectEventsPorts<'a>,
     /// What the operator has decided.
     pub settings: &'a CollectSettings,
+    /// Knows how the bridge to NATS is, if there is one.
+    pub bridge: Option<&'a dyn BridgeStatusStore>,
 }
 
 /// Answers a request. Whatever is wrong with it, or with the store, is an answer too. Nobody is asked who they are (BR-FE-001).
@@ -54,6 +57,12 @@ async fn answer(ports: &Ports<'_>, request: &Request) -> Result<Answer, Problem>
             };
             Ok(pixel::answer(request, collecting).await)
         }
-        CollectFrontendEndpoint::Health => Answer::json(&FrontendHealthAnswer::new(now)),
+        CollectFrontendEndpoint::Health => {
+            let connected = match ports.bridge {
+                Some(bridge) => is_connected(bridge, now).await,
+                None => false,
+            };
+            Answer::json(&FrontendHealthAnswer::new(connected, now))
+        }
     }
 }

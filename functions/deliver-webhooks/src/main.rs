@@ -15,7 +15,7 @@ async fn main() -> Result<(), Error> {
     let function = Function::start("deliver-webhooks")?;
     let (events, queues, bus, sender) = (
         wiring::dynamo_events_and_secrets()?,
-        wiring::queues(&[Queue::Work(WorkQueue::Deliver)])?,
+        wiring::queues(&[WorkQueue::Deliver, WorkQueue::Nats].map(Queue::Work))?,
         wiring::event_bus()?,
         wiring::webhooks()?,
     );
@@ -27,6 +27,7 @@ async fn main() -> Result<(), Error> {
         dead_letters: &events,
         queues: &queues,
         bus: bus.as_ref().map(|bus| bus as &dyn EventBus),
+        bridging: wiring::bridging(),
         webhooks: SendWebhookPorts { sender: &sender, clock: &SystemClock },
         write: webhook_body,
         random: &SystemRandom,

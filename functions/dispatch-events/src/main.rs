@@ -13,7 +13,7 @@ async fn main() -> Result<(), Error> {
     let function = Function::start("dispatch-events")?;
     let (events, queues, bus) = (
         wiring::dynamo_events()?,
-        wiring::queues(&[Queue::Work(WorkQueue::Process), Queue::Work(WorkQueue::Deliver)])?,
+        wiring::queues(&[WorkQueue::Process, WorkQueue::Deliver, WorkQueue::Nats].map(Queue::Work))?,
         wiring::event_bus()?,
     );
     let dispatched = DispatchedStreams::default();
@@ -22,6 +22,7 @@ async fn main() -> Result<(), Error> {
         definitions: &events,
         queues: &queues,
         bus: bus.as_ref().map(|bus| bus as &dyn EventBus),
+        bridging: wiring::bridging(),
         clock: &SystemClock,
         dispatched: &dispatched,
     };

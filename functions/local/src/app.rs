@@ -6,6 +6,7 @@ use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
 use manage_subscriptions::SubscriptionPorts;
 use read_projections::ProjectionPorts;
+use shared::adapters::dynamodb::DynamoEvents;
 use shared::commands::append::{AppendPorts, KnownHeads};
 use shared::commands::check_schemas::SchemaGate;
 use shared::commands::collect_events::{CollectEventsPorts, StoreHeldPorts};
@@ -23,6 +24,7 @@ use shared::commands::resend_deliveries::ResendDeliveriesPorts;
 use shared::commands::send_webhook::SendWebhookPorts;
 use shared::commands::test_subscription::TestSubscriptionPorts;
 use shared::domain::access::{Caller, Scope};
+use shared::domain::bridge::Bridging;
 use shared::domain::signature::WebhookSecret;
 use shared::http::caller::{authorizer_context, with_authorizer_context};
 use shared::http::collect::door::respond_to_page;
@@ -33,6 +35,7 @@ use shared::http::problem::Problem;
 use shared::http::request::path;
 use shared::http::respond::{Addressee, Answer, respond};
 use shared::http::routes::{self, Access, Destination, Endpoint};
+use shared::ports::bridge_status::BridgeStatusStore;
 use shared::ports::clock::Clock;
 use shared::ports::commit_log::CommitLog;
 use shared::ports::counter_store::CounterStore;
@@ -115,6 +118,36 @@ pub struct App {
     pub collect: CollectSettings,
     /// What RudderStack shows, if it has to.
     pub rudderstack: Option<WebhookSecret>,
+    /// Knows how the bridge to NATS is, if there is one.
+    pub bridge: Option<Arc<dyn BridgeStatusStore>>,
+    /// How much one sender may have collected.
+    pub limits: Option<RateLimits>,
+}
+
+/// What a service has besides its table.
+pub struct Surroundings {
+    /// Takes work for later.
+    pub queues: Arc<dyn QueueSender>,
+    /// Sends webhooks.
+    pub webhooks: Arc<dyn WebhookSender>,
+    /// Checks tokens, if any are accepted.
+    pub tokens: Option<Arc<dyn TokenVerifier>>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Waits.
+    pub timer: Arc<dyn Timer>,
+    /// Gives random bits.
+    pub random: Arc<dyn Random>,
+    /// Keys seen lately.
+    pub cache: KeyCache,
+    /// Whether requests need a credential.
+    pub access: Checking,
+    /// What the operator has decided about collecting.
+    pub collect: CollectSettings,
+    /// What RudderStack shows, if it has to.
+    pub rudderstack: Option<WebhookSecret>,
+    /// Knows how the bridge to NATS is, if there is one.
+    pub bridge: Option<Arc<dyn BridgeStatusStore>>,
     /// How much one sender may have collected.
     pub limits: Option<RateLimits>,
 }
@@ -129,6 +162,43 @@ pub enum Checking {
 }
 
 impl App {
+    /// The service on a table.
+    #[must_use]
+    pub fn on(events: &DynamoEvents, surroundings: Surroundings) -> Self {
+        let events = Arc::new(events.clone());
+        Self {
+            log: events.clone(),
+            events: events.clone(),
+            keys: events.clone(),
+            definitions: events.clone(),
+            streams: events.clone(),
+            schemas: events.clone(),
+            gate: SchemaGate::default(),
+            timeline: events.clone(),
+            outcomes: events.clone(),
+            replays: events.clone(),
+            projections: events.clone(),
+            snapshots: events.clone(),
+            deliveries: events.clone(),
+            dead_letters: events.clone(),
+            rejected: events.clone(),
+            counters: events,
+            queues: surroundings.queues,
+            webhooks: surroundings.webhooks,
+            tokens: surroundings.tokens,
+            clock: surroundings.clock,
+            timer: surroundings.timer,
+            random: surroundings.random,
+            heads: KnownHeads::default(),
+            cache: surroundings.cache,
+            access: surroundings.access,
+            collect: surroundings.collect,
+            rudderstack: surroundings.rudderstack,
+            bridge: surroundings.bridge,
+            limits: surroundings.limits,
+        }
+    }
+
     /// Answers a request as the deployed service does: authorizer first, then the function.
     pub async fn answer(&self, request: Request) -> Response<Body> {
         let matched = match routes::find(request.method(), path(&request)) {
@@ -179,7 +249,7 @@ impl App {
                 manage_keys::handle(&ports, request).await
             }
             Endpoint::CollectFrontend(_) => {
-                let ports = collect_frontend::Ports { collect: self.collecting(), settings: &self.collect };
+                let ports = collect_frontend::Ports { collect: self.collecting(), settings: &self.collect, bridge: self.bridge.as_deref() };
                 self.limited(request, async |request| collect_frontend::handle(&ports, request).await).await
             }
             Endpoint::ReceiveRudderstack => {
@@ -242,7 +312,7 @@ impl App {
     }
 
     fn reads(&self) -> ReadEventsPorts<'_> {
-        ReadEventsPorts { events: &*self.events, definitions: &*self.definitions, clock: &*self.clock }
+        ReadEventsPorts { events: &*self.events, definitions: &*self.definitions, clock: &*self.clock, bridge: self.bridge.as_deref() }
     }
 
     /// What `read-projections` needs.
@@ -274,11 +344,24 @@ impl App {
         }
     }
 
+    /// Whether there is a bridge to NATS.
+    #[must_use]
+    pub fn bridging(&self) -> Bridging {
+        if self.bridge.is_some() { Bridging::On } else { Bridging::Off }
+    }
+
     /// What `replay-events` needs.
     #[must_use]
     pub fn replaying(&self) -> ManageReplaysPorts<'_> {
         let batch = self.replay_batches();
-        ManageReplaysPorts { replays: &*self.replays, batch, events: &*self.events, queues: &*self.queues, random: &*self.random }
+        ManageReplaysPorts {
+            replays: &*self.replays,
+            batch,
+            events: &*self.events,
+            queues: &*self.queues,
+            random: &*self.random,
+            bridging: self.bridging(),
+        }
     }
 
     /// What `manage-subscriptions` needs.

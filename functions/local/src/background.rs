@@ -16,24 +16,31 @@ use shared::commands::append::AppendPorts;
 use shared::commands::archive_events::{
     ArchiveAfter, ArchiveEventsError, ArchiveEventsPorts, ArchiveReach, ArchiveRun, Archived, archive_events as archive,
 };
+use shared::commands::bridge_events::BridgeEventsPorts;
 use shared::commands::deliver_webhooks::DeliverWebhooksPorts;
 use shared::commands::dispatch_events::{DispatchEventsPorts, DispatchedStreams};
+use shared::commands::ingest_messages::{IngestMessagesPorts, Ingested, ingest_messages};
 use shared::commands::process_events::{ProcessEventsPorts, ProcessedStreams};
 use shared::commands::run_processor::RunProcessorPorts;
 use shared::commands::run_replays::RunReplaysPorts;
 use shared::commands::send_webhook::SendWebhookPorts;
 use shared::commands::sweep::{SweepError, SweepPorts, SweepReach, Swept, sweep};
+use shared::domain::bridge::IngestFeed;
 use shared::domain::queue::{Queue, Received, WorkQueue};
 use shared::domain::timestamp::Timestamp;
-use shared::http::webhook_body::webhook_body;
+use shared::http::collect::nats::read_message;
+use shared::http::webhook_body::{WRITE_BRIDGED, webhook_body};
 use shared::ports::archive_store::ArchiveStore;
+use shared::ports::bridge_status::BridgeStatusStore;
 use shared::ports::event_bus::EventBus;
+use shared::ports::message_broker::{BrokerError, MessageBroker};
 use shared::ports::object_store::ObjectStore;
 use shared::ports::queue::{QueueError, QueueReceiver};
 use shared::queries::measure_service::MeasureServicePorts;
 use shared::telemetry::Chain;
 
 use crate::app::App;
+use crate::metrics::Metrics;
 use crate::terminal;
 
 /// Something was not done, and is to be done again.
@@ -69,6 +76,20 @@ pub struct Background {
     pub alone_since: Option<Timestamp>,
     /// What archiving takes, if events are archived.
     pub archiving: Option<Archiving>,
+    /// The bridge to NATS, if there is one.
+    pub bridge: Option<Bridge>,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// The bridge to NATS.
+pub struct Bridge {
+    /// NATS.
+    pub broker: Arc<dyn MessageBroker>,
+    /// Where it is noted how the bridge is.
+    pub status: Arc<dyn BridgeStatusStore>,
+    /// What this service calls itself there.
+    pub own_name: String,
 }
 
 /// What archiving takes.
@@ -91,7 +112,7 @@ impl Background {
     #[must_use]
     pub fn new(app: Arc<App>, queues: EmbeddedQueues, bus: Arc<dyn EventBus>) -> Self {
         let (dispatched, processed) = (DispatchedStreams::default(), ProcessedStreams::default());
-        Self { app, queues, bus, dispatched, processed, alone_since: None, archiving: None }
+        Self { app, queues, bus, dispatched, processed, alone_since: None, archiving: None, bridge: None, metrics: Metrics::default() }
     }
 
     fn webhooks(&self) -> SendWebhookPorts<'_> {
@@ -106,6 +127,7 @@ impl Background {
             definitions: &*self.app.definitions,
             queues: &*self.app.queues,
             bus: Some(&*self.bus),
+            bridging: self.app.bridging(),
             clock: &*self.app.clock,
             dispatched: &self.dispatched,
         }
@@ -130,6 +152,7 @@ impl Background {
             batch: self.app.replay_batches(),
             timer: &*self.app.timer,
             run: self.running(),
+            bridging: self.app.bridging(),
             alone_since: self.alone_since,
         }
     }
@@ -159,11 +182,37 @@ impl Background {
             dead_letters: &*self.app.dead_letters,
             queues: &*self.app.queues,
             bus: Some(&*self.bus),
+            bridging: self.app.bridging(),
             webhooks: self.webhooks(),
             write: webhook_body,
             random: &*self.app.random,
             alone_since: self.alone_since,
         }
+    }
+
+    /// The ports of `nats-bridge`, if there is one.
+    #[must_use]
+    pub fn bridging(&self) -> Option<nats_bridge::Ports<'_>> {
+        let Bridge { broker, status, own_name } = self.bridge.as_ref()?;
+        let bridge = BridgeEventsPorts {
+            log: &*self.app.log,
+            outcomes: &*self.app.outcomes,
+            definitions: &*self.app.definitions,
+            publisher: &**broker,
+            write: WRITE_BRIDGED,
+        };
+        let ingest = IngestMessagesPorts {
+            source: &**broker,
+            append: AppendPorts { log: &*self.app.log, random: &*self.app.random, heads: &self.app.heads },
+            events: &*self.app.events,
+            rejected: &*self.app.rejected,
+            definitions: &*self.app.definitions,
+            gate: &self.app.gate,
+            clock: &*self.app.clock,
+            read: read_message,
+            own_name,
+        };
+        Some(nats_bridge::Ports { bridge, ingest, queues: &self.queues, broker: &**broker, status: &**status })
     }
 
     /// The ports of `sweep`.
@@ -227,6 +276,11 @@ impl Background {
             WorkQueue::Deliver => deliver_webhooks::handle(&self.delivering(), lambda_event(records)?).await,
             WorkQueue::Replay => run_replays::handle(&self.replaying(), lambda_event(records)?).await,
             WorkQueue::Collect => store_collected::handle(&self.app.storing(), lambda_event(records)?).await,
+            WorkQueue::Nats => match &self.bridging() {
+                Some(ports) => nats_bridge::handle(ports, lambda_event(records)?).await,
+                // What is left of a time when there was a bridge waits for the next.
+                None => return Ok(0),
+            },
         };
         let answer = answer.map_err(BackgroundError::Function)?;
         let count = received.len();
@@ -285,10 +339,17 @@ const fn crew(queue: WorkQueue) -> (usize, usize) {
         WorkQueue::Process => (16, 1),
         WorkQueue::Retry | WorkQueue::Collect => (4, 10),
         WorkQueue::Deliver => (32, 1),
+        // All of a batch that is of one group is published one after the other.
+        WorkQueue::Nats => (8, 10),
         WorkQueue::Replay => (4, 1),
     }
 }
 
+/// How many messages of others are taken in at a time, and how long one waits for them.
+const INGEST_BATCH: usize = 256;
+const INGEST_WAIT: Duration = Duration::from_secs(20);
+/// How long nothing is taken in after something that comes again: a little longer than that takes.
+const INGEST_PAUSE: Duration = Duration::from_millis(1_500);
 /// How often the schedule runs.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How often old events are archived.
@@ -301,13 +362,67 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Works on the queues and on the schedule until it is dropped. What is under way then is done again by the next process.
 pub async fn run(background: &Background) {
     let mut workers: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> = Vec::new();
-    for queue in WorkQueue::ALL {
+    // Without a bridge there is nobody to publish anything.
+    for queue in WorkQueue::ALL.iter().filter(|queue| **queue != WorkQueue::Nats || background.bridge.is_some()) {
         let (crew, most) = crew(*queue);
         workers.extend((0..crew).map(|_| Box::pin(work(background, *queue, most)) as Pin<Box<dyn Future<Output = ()> + '_>>));
     }
     workers.push(Box::pin(schedule(background)));
     workers.push(Box::pin(archive_hourly(background)));
+    if let Some(bridge) = &background.bridge {
+        workers.push(Box::pin(look_after_bridge(background)));
+        for feed in bridge.broker.feeds() {
+            workers.push(Box::pin(take_in(background, feed)));
+        }
+    }
     join_all(workers).await;
+}
+
+/// Takes in what others send, as it comes.
+async fn take_in(background: &Background, feed: &IngestFeed) {
+    let mut was_told = false;
+    loop {
+        let Some(ports) = background.bridging() else { return };
+        let taken = AssertUnwindSafe(ingest_messages(&ports.ingest, feed, INGEST_BATCH, INGEST_WAIT)).catch_unwind().await;
+        let taken = taken.unwrap_or_else(|_| Err(BrokerError("taking messages in panicked".to_owned())));
+        if let Ok(ingested) = &taken {
+            background.metrics.ingested(ingested);
+        }
+        let pause = match taken {
+            Ok(Ingested { again: 0, .. }) => {
+                was_told = false;
+                continue;
+            }
+            // What is stored now would overtake what comes again.
+            Ok(_) => INGEST_PAUSE,
+            Err(error) => {
+                // Once is enough until it works again.
+                if !was_told {
+                    tracing::warn!(error = %Chain(&error), %feed, "no messages are taken in");
+                }
+                was_told = true;
+                PAUSE
+            }
+        };
+        background.app.timer.wait_until(background.app.clock.now().plus(pause)).await;
+    }
+}
+
+/// Looks every few seconds whether NATS is there.
+async fn look_after_bridge(background: &Background) {
+    let mut was_there = true;
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        ticks.tick().await;
+        let Some(ports) = background.bridging() else { return };
+        let looked = nats_bridge::look(&ports).await;
+        match &looked {
+            Err(error) if was_there => tracing::warn!(error = %Chain(error), "NATS does not answer: what is to be published waits"),
+            Ok(()) if !was_there => tracing::warn!("NATS answers again"),
+            Ok(()) | Err(_) => {}
+        }
+        was_there = looked.is_ok();
+    }
 }
 
 async fn work(background: &Background, queue: WorkQueue, most: usize) {

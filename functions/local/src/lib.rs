@@ -5,6 +5,8 @@ pub mod app;
 pub mod background;
 pub mod dev_key;
 pub mod limits;
+pub mod metrics;
+pub mod nats;
 pub mod options;
 pub mod registry;
 pub mod server;
@@ -19,17 +21,16 @@ use std::sync::Arc;
 
 use authorize::settings::{self, SettingsError};
 use shared::adapters::aws::Connection;
-use shared::adapters::dynamodb::{DynamoEvents, TimeShards, connect, table};
+use shared::adapters::dynamodb::{DynamoEvents, TimeShards, connect, connect_metered, table};
 use shared::adapters::embedded::{DataLocation, EmbeddedDynamo, EmbeddedError};
 use shared::adapters::embedded_queues::{EmbeddedQueues, EmbeddedQueuesError, QueuesLocation};
 use shared::adapters::folder::FolderObjects;
-use shared::adapters::memory::{MemoryBus, MemoryObjects};
+use shared::adapters::memory::{MemoryBridgeStatus, MemoryBus, MemoryObjects};
 use shared::adapters::system::{SystemClock, SystemRandom, SystemTimer};
 use shared::adapters::webhook::HttpWebhooks;
-use shared::commands::append::KnownHeads;
-use shared::commands::check_schemas::SchemaGate;
 use shared::config::{self, ConfigError};
 use shared::http::openapi;
+use shared::ports::bridge_status::BridgeStatusStore;
 use shared::ports::object_store::ObjectStore;
 use shared::ports::token_verifier::TokenVerifier;
 use shared::queries::check_access::KeyCache;
@@ -38,9 +39,10 @@ use shared::wiring;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use app::{App, Checking};
+use app::{App, Checking, Surroundings};
 use background::{Archiving, Background};
 use limits::RateLimits;
+use metrics::{MeteredWebhooks, Metrics};
 use options::{Auth, Command, Log, Options};
 use tail::Tail;
 
@@ -106,17 +108,16 @@ async fn serve(options: &Options) -> Result<(), RunError> {
         Log::Json => LogFormat::Json,
     };
     telemetry::start(format, config::parsed("LOG_LEVEL")?.unwrap_or(tracing::Level::WARN));
-    let port = options.port;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| {
-        if source.kind() == io::ErrorKind::AddrInUse { RunError::PortInUse { port } } else { RunError::Port { port, source } }
-    })?;
+    let listener = listen(options.port).await?;
     let address = listener.local_addr().map_err(RunError::Socket)?;
     let url = format!("http://{address}");
     let consul = wiring::consul()?;
+    let nats = nats::settings()?;
 
     let location = if options.memory { DataLocation::Temporary } else { DataLocation::Folder(options.data_dir.clone()) };
     let embedded = EmbeddedDynamo::open(location).await?;
-    let client = connect(Connection::local(embedded.endpoint()));
+    let metrics = Metrics::default();
+    let client = connect_metered(Connection::local(embedded.endpoint()), metrics.meter.clone());
     table::create(&client, table::DEFAULT_NAME).await?;
     let mut events = DynamoEvents::new(client, table::DEFAULT_NAME.to_owned(), TimeShards::default());
     if let Some(sealer) = wiring::sealer()? {
@@ -133,33 +134,19 @@ async fn serve(options: &Options) -> Result<(), RunError> {
     let location = if options.memory { QueuesLocation::Memory } else { QueuesLocation::Folder(options.data_dir.clone()) };
     let queues = EmbeddedQueues::open(location, clock.clone())?;
     // Receivers under development are on this machine.
-    let webhooks = HttpWebhooks::new(wiring::allowed_hosts()?.with_loopback(), clock.clone());
+    let sender = HttpWebhooks::new(wiring::allowed_hosts()?.with_loopback(), clock.clone());
+    let webhooks = MeteredWebhooks { sender, metrics: metrics.clone() };
     let key = dev_key::ensure(&options.data_dir, &events, &*clock, &*random).await?;
     let tokens = settings::tokens()?;
-    let app = Arc::new(App {
-        log: Arc::new(events.clone()),
-        events: Arc::new(events.clone()),
-        keys: Arc::new(events.clone()),
-        definitions: Arc::new(events.clone()),
-        streams: Arc::new(events.clone()),
-        schemas: Arc::new(events.clone()),
-        gate: SchemaGate::default(),
-        timeline: Arc::new(events.clone()),
-        outcomes: Arc::new(events.clone()),
-        replays: Arc::new(events.clone()),
-        projections: Arc::new(events.clone()),
-        snapshots: Arc::new(events.clone()),
-        deliveries: Arc::new(events.clone()),
-        dead_letters: Arc::new(events.clone()),
-        rejected: Arc::new(events.clone()),
-        counters: Arc::new(events.clone()),
+    // How the bridge is, this process sees for itself.
+    let status: Arc<dyn BridgeStatusStore> = Arc::new(MemoryBridgeStatus::default());
+    let surroundings = Surroundings {
         queues: Arc::new(queues.clone()),
         webhooks: Arc::new(webhooks),
         tokens: tokens.map(|tokens| Arc::new(tokens) as Arc<dyn TokenVerifier>),
         clock,
         timer: Arc::new(SystemTimer),
         random,
-        heads: KnownHeads::default(),
         cache: KeyCache::new(wiring::bootstrap_key()?),
         access: match options.auth {
             Auth::On => Checking::On,
@@ -167,20 +154,27 @@ async fn serve(options: &Options) -> Result<(), RunError> {
         },
         collect: wiring::collect_settings()?,
         rudderstack: wiring::rudderstack_secret()?,
+        bridge: nats.as_ref().map(|_| status.clone()),
         limits: NonZeroU32::new(options.collect_rate).map(RateLimits::per_second),
-    });
+    };
+    let app = Arc::new(App::on(&events, surroundings));
     let mut background = Background::new(app.clone(), queues, Arc::new(MemoryBus::default()));
     // The file of the queues is this process's alone, and so is what they ask for.
     background.alone_since = Some(app.clock.now());
+    let shown = nats.as_ref().map(|settings| settings.servers.to_string());
+    background.bridge = nats.map(|settings| nats::bridge(settings, status, metrics.clone()));
     background.archiving = Some(Archiving { store: Arc::new(events.clone()), objects, after, until: options.archive_until });
+
+    background.metrics = metrics;
+    let background = Arc::new(background);
 
     let (stop, stopped) = watch::channel(false);
     // Before anybody is told that the service is there, and may want it to end.
     let signalled = signalled();
     let data = (!options.memory).then_some(options.data_dir.as_path());
-    terminal::welcome(&terminal::Banner { url: &url, key: &key, auth: options.auth, data });
+    terminal::welcome(&terminal::Banner { url: &url, key: &key, auth: options.auth, data, nats: shown.as_deref() });
     let serving = async {
-        let served = server::serve(listener, app, options.trusted_proxies, signalled).await;
+        let served = server::serve(listener, background.clone(), options.trusted_proxies, signalled).await;
         // What was acknowledged last is counted before the process ends.
         stop.send_replace(true);
         served
@@ -205,6 +199,12 @@ async fn serve(options: &Options) -> Result<(), RunError> {
     }
     embedded.stop().await?;
     served.map_err(RunError::Socket)
+}
+
+async fn listen(port: u16) -> Result<TcpListener, RunError> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| {
+        if source.kind() == io::ErrorKind::AddrInUse { RunError::PortInUse { port } } else { RunError::Port { port, source } }
+    })
 }
 
 /// Hears Ctrl-C and requests to terminate from now on; is ready at the first.

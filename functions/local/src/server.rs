@@ -4,21 +4,27 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use std::time::Instant;
+
 use axum::Router;
 use axum::body::Body as AxumBody;
 use axum::extract::{ConnectInfo, Request as AxumRequest, State};
-use axum::response::Response as AxumResponse;
+use axum::response::{IntoResponse, Response as AxumResponse};
+use axum::routing::get;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
-use lambda_http::http::HeaderMap;
+use lambda_http::http::header::CONTENT_TYPE;
+use lambda_http::http::{HeaderMap, Method};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt as _, Response};
 use shared::http::problem::{Problem, ProblemKind};
 use shared::http::request::MAX_BODY_BYTES;
 use shared::http::respond::{Addressee, respond};
+use shared::http::routes::{self, Destination};
 use tokio::net::TcpListener;
 
-use crate::app::App;
+use crate::background::Background;
+use crate::metrics;
 
 /// Serves until `shutdown` is ready, and then until the requests under way are answered.
 ///
@@ -26,11 +32,11 @@ use crate::app::App;
 /// If the socket fails.
 pub async fn serve(
     listener: TcpListener,
-    app: Arc<App>,
+    background: Arc<Background>,
     trusted_proxies: usize,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let router = Router::new().fallback(answer).with_state((app, trusted_proxies));
+    let router = Router::new().route("/metrics", get(metrics)).fallback(answer).with_state((background, trusted_proxies));
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(shutdown).await
 }
 
@@ -59,17 +65,24 @@ fn with_source(request: Request, source: IpAddr) -> Request {
     request.with_request_context(RequestContext::ApiGatewayV2(context))
 }
 
+/// What there is to measure, for whoever is on this machine.
+async fn metrics(State((background, _)): State<(Arc<Background>, usize)>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], background.metrics.scrape(&background).await)
+}
+
 async fn answer(
-    State((app, trusted_proxies)): State<(Arc<App>, usize)>,
+    State((background, trusted_proxies)): State<(Arc<Background>, usize)>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: AxumRequest,
 ) -> AxumResponse {
+    let began = Instant::now();
+    let function = function_of(request.method(), request.uri().path());
     let (head, body) = request.into_parts();
     let source = source(peer.ip(), &head.headers, trusted_proxies);
     // No more of a body is read than any route takes.
     let read = Limited::new(body, MAX_BODY_BYTES).collect().await;
     let response = match read {
-        Ok(body) => app.answer(with_source(Request::from_parts(head, Body::from(body.to_bytes().to_vec())), source)).await,
+        Ok(body) => background.app.answer(with_source(Request::from_parts(head, Body::from(body.to_bytes().to_vec())), source)).await,
         Err(error) => {
             let problem = if error.is::<LengthLimitError>() {
                 Problem::new(ProblemKind::TooLarge, format!("the body has more than {MAX_BODY_BYTES} bytes"))
@@ -79,7 +92,16 @@ async fn answer(
             respond(Addressee::of(&Request::from_parts(head, Body::Empty)), Err(problem))
         }
     };
+    background.metrics.answered(function, response.status().as_u16(), began.elapsed());
     to_axum(response)
+}
+
+/// The function that a request is for.
+fn function_of(method: &Method, path: &str) -> &'static str {
+    match routes::find(method, path) {
+        Ok(Destination::Route(matched)) => matched.route.endpoint.function(),
+        Ok(Destination::Options(_)) | Err(_) => "none",
+    }
 }
 
 fn to_axum(response: Response<Body>) -> AxumResponse {

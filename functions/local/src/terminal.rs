@@ -20,6 +20,8 @@ pub struct Banner<'a> {
     pub auth: Auth,
     /// Where events are kept; nowhere if they are not.
     pub data: Option<&'a Path>,
+    /// The NATS servers that events are published on, if there are any.
+    pub nats: Option<&'a str>,
 }
 
 /// An event to start with.
@@ -49,6 +51,9 @@ pub fn welcome(banner: &Banner<'_>) {
     line("Data", &data);
     line("Docs", &format!("{}/docs", banner.url));
     line("Hooks", "webhooks may call this machine, and other internal hosts if WEBHOOK_ALLOWED_HOSTS names them");
+    if let Some(nats) = banner.nats {
+        line("NATS", nats);
+    }
     println!("\n{}\n\n{text}", paint.bold("Event Service is ready."));
     println!("  Record an event:\n\n  curl {}/api/v1/events/create{header} \\", banner.url);
     println!("    -H 'Content-Type: application/json' \\\n    -d '{EXAMPLE}'\n\n  Ctrl-C stops it.\n");

@@ -14,7 +14,8 @@ async fn main() -> Result<(), Error> {
     let (events, queues) = (
         wiring::dynamo_events()?,
         wiring::queues(
-            &[WorkQueue::Process, WorkQueue::Retry, WorkQueue::Deliver, WorkQueue::Collect, WorkQueue::Replay].map(Queue::Work),
+            &[WorkQueue::Process, WorkQueue::Retry, WorkQueue::Deliver, WorkQueue::Collect, WorkQueue::Replay, WorkQueue::Nats]
+                .map(Queue::Work),
         )?,
     );
     let ports =

@@ -14,6 +14,7 @@ use shared::http::problem::Problem;
 use shared::http::respond::{Addressee, Answer, respond};
 use shared::http::routes::{self, Access, Destination, Endpoint, Matched, ReadEventsEndpoint};
 use shared::http::{caller, docs_page, openapi, query_request, request};
+use shared::ports::bridge_status::is_connected;
 use shared::queries::read_events::{ReadEventsError, ReadEventsPorts, get_event, query_events, read_statistics, read_stream};
 use shared::telemetry::Chain;
 
@@ -91,5 +92,11 @@ async fn health(ports: &ReadEventsPorts<'_>) -> Result<Answer, Problem> {
             (Health::Unhealthy, StatusCode::SERVICE_UNAVAILABLE)
         }
     };
-    Ok(Answer::json(&HealthAnswer::new(store, ports.clock.now()))?.with_status(status))
+    let now = ports.clock.now();
+    let nats = match ports.bridge {
+        None => Health::NotConfigured,
+        Some(bridge) if is_connected(bridge, now).await => Health::Healthy,
+        Some(_) => Health::Unhealthy,
+    };
+    Ok(Answer::json(&HealthAnswer::new(store, nats, now))?.with_status(status))
 }

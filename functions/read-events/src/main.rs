@@ -11,7 +11,7 @@ use shared::wiring;
 async fn main() -> Result<(), Error> {
     let function = Function::start("read-events")?;
     let events = wiring::dynamo_events()?;
-    let ports = &ReadEventsPorts { events: &events, definitions: &events, clock: &SystemClock };
+    let ports = &ReadEventsPorts { events: &events, definitions: &events, clock: &SystemClock, bridge: wiring::bridge_status(&events) };
     events.warm_up().await;
     function.serve_requests(|request| handle(ports, request)).await
 }

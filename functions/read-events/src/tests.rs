@@ -40,7 +40,7 @@ async fn stored(events: &MemoryEvents, list: &Value) -> Vec<String> {
 
 async fn send(events: &dyn EventReader, caller: Option<&Caller>, method: Method, uri: &str, body: &str) -> Response<Body> {
     let definitions = MemoryEvents::default();
-    let ports = ReadEventsPorts { events, definitions: &definitions, clock: &SystemClock };
+    let ports = ReadEventsPorts { events, definitions: &definitions, clock: &SystemClock, bridge: None };
     let request = lambda_http::http::Request::builder().method(method).uri(uri).body(Body::from(body)).unwrap();
     let request = match caller {
         Some(caller) => with_authorizer_context(request, authorizer_context(Ok(caller))),

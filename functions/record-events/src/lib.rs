@@ -28,10 +28,15 @@ async fn answer(ports: &RecordEventsPorts<'_>, request: &Request) -> Result<Answ
     };
     let caller = caller::authorize(request, scope)?;
     let body = request::json_body(request)?;
-    let drafts: Vec<EventDraft> = match endpoint {
+    let mut drafts: Vec<EventDraft> = match endpoint {
         RecordEventsEndpoint::Create => vec![draft::event_draft(body)?],
         RecordEventsEndpoint::Batch => draft::batch_drafts(body)?,
     };
+    if let Some(trace) = request::trace_parent(request) {
+        for draft in &mut drafts {
+            draft.trace = Some(trace.clone());
+        }
+    }
     let key = request::idempotency_key(request)?;
     let appended = record_events(ports, &caller, drafts, key).await?;
     let events: Vec<EventAnswer<'_>> = appended.events.iter().map(EventAnswer::recorded).collect();

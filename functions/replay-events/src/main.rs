@@ -13,7 +13,14 @@ async fn main() -> Result<(), Error> {
     let function = Function::start("replay-events")?;
     let (events, queues) = (wiring::dynamo_events()?, wiring::queues(&[Queue::Work(WorkQueue::Replay)])?);
     let batch = wiring::replay_batches(&events);
-    let ports = &ManageReplaysPorts { replays: &events, batch, events: &events, queues: &queues, random: &SystemRandom };
+    let ports = &ManageReplaysPorts {
+        replays: &events,
+        batch,
+        events: &events,
+        queues: &queues,
+        random: &SystemRandom,
+        bridging: wiring::bridging(),
+    };
     events.warm_up().await;
     function.serve_requests(|request| handle(ports, request)).await
 }

@@ -7,7 +7,7 @@ use reqwest::{Client, Method, redirect};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::webhook::tls;
+use super::tls;
 
 /// How long the agent, which is on the same machine or near it, may take.
 const TIMEOUT: Duration = Duration::from_secs(2);

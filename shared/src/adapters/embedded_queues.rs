@@ -116,6 +116,14 @@ impl EmbeddedQueues {
         tables::next_visible_at(&self.connection(), queue).map_err(|error| unavailable(queue, error))
     }
 
+    /// When the oldest message of a queue was sent, whether it can be seen or not; none if the queue is empty.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] if the file fails.
+    pub fn oldest_sent_at(&self, queue: &Queue) -> Result<Option<Timestamp>, QueueError> {
+        tables::oldest_sent_at(&self.connection(), queue).map_err(|error| unavailable(queue, error))
+    }
+
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.inner.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -175,6 +183,14 @@ impl QueueReceiver for EmbeddedQueues {
             Removal::Nothing | Removal::Gone => {}
             Removal::GroupGoesOn => self.arrivals(queue).notify_one(),
         }
+        Ok(())
+    }
+
+    async fn hide(&self, queue: &Queue, receipt: &Receipt, hidden_for: Duration) -> Result<(), QueueError> {
+        let until = self.inner.clock.now().plus(hidden_for);
+        self.transact(queue, |transaction| tables::hide(transaction, queue, receipt, until))?;
+        // Whoever waits looks when it is due.
+        self.arrivals(queue).notify_one();
         Ok(())
     }
 

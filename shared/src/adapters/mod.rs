@@ -17,6 +17,8 @@ pub mod folder;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 pub mod memory;
+#[cfg(feature = "nats")]
+pub mod nats;
 #[cfg(feature = "s3")]
 pub mod s3;
 #[cfg(feature = "sealing")]
@@ -24,5 +26,7 @@ pub mod sealing;
 #[cfg(feature = "sqs")]
 pub mod sqs;
 pub mod system;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "webhook")]
 pub mod webhook;

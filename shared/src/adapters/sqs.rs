@@ -123,6 +123,22 @@ impl QueueReceiver for SqsQueues {
         }
     }
 
+    async fn hide(&self, queue: &Queue, receipt: &Receipt, hidden_for: Duration) -> Result<(), QueueError> {
+        let hidden = self
+            .client
+            .change_message_visibility()
+            .queue_url(self.url(queue).await?)
+            .receipt_handle(&receipt.0)
+            .visibility_timeout(whole_seconds(hidden_for.min(MOST_HIDDEN)))
+            .send()
+            .await;
+        match hidden {
+            Ok(_) => Ok(()),
+            Err(error) if is_spent_receipt(&error) || error.code() == Some("MessageNotInflight") => Ok(()),
+            Err(error) => Err(failure(queue, error)),
+        }
+    }
+
     async fn depth(&self, queue: &Queue) -> Result<u64, QueueError> {
         let answer = self
             .client

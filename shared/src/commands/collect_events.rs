@@ -48,7 +48,7 @@ pub struct CollectEventsPorts<'a> {
     pub gate: &'a SchemaGate,
 }
 
-/// What storing later needs: nothing is queued again.
+/// What storing needs of which nothing is queued.
 pub struct StoreHeldPorts<'a> {
     /// Where events go.
     pub append: AppendPorts<'a>,
@@ -93,7 +93,42 @@ const MOST_ROUNDS: usize = 25;
 /// # Errors
 /// [`CollectEventsError`] if neither the store nor the queue took all of them.
 pub async fn collect_events(ports: &CollectEventsPorts<'_>, events: Vec<CollectedEvent>) -> Result<Vec<Collected>, CollectEventsError> {
-    let recorded_at = ports.clock.now().whole_millis();
+    let Attempted { entries, mut taken, failed } = store_each(&ports.append, ports.clock, events).await;
+    let mut held = Vec::new();
+    for (stream, failed) in failed {
+        tracing::error!(error = %crate::telemetry::Chain(&failed.error), events = failed.open.len(), "the store did not take events: they are queued");
+        held.push(hold(ports, &stream, &failed, &entries));
+    }
+    let messages: Vec<Outgoing> = held.iter().flat_map(|(messages, _)| messages.iter().cloned()).collect();
+    if !messages.is_empty() {
+        ports.queues.send(&Queue::Work(WorkQueue::Collect), &messages).await.map_err(CollectEventsError)?;
+    }
+    taken.extend(held.into_iter().flat_map(|(_, queued)| queued));
+    Ok(taken.into_values().collect())
+}
+
+/// Stores events as far as the store takes them, and leaves the others to whoever has them. The answer is in their order, with
+/// nothing for those that were left: their sender may send them again, if each has a message that makes it count once.
+pub async fn store_or_leave(ports: &StoreHeldPorts<'_>, events: Vec<CollectedEvent>) -> Vec<Option<Collected>> {
+    let count = events.len();
+    let attempted = store_each(&ports.append, ports.clock, events).await;
+    for (_, failed) in &attempted.failed {
+        tracing::error!(error = %crate::telemetry::Chain(&failed.error), events = failed.open.len(), "the store did not take events: they come again");
+    }
+    (0..count).map(|index| attempted.taken.get(&index).copied()).collect()
+}
+
+/// Events that were to be stored, and what came of it.
+struct Attempted {
+    entries: Vec<Entry>,
+    /// Those that are stored, by their index.
+    taken: BTreeMap<usize, Collected>,
+    /// Those that the store did not take.
+    failed: Vec<(StreamKey, Failed)>,
+}
+
+async fn store_each(append: &AppendPorts<'_>, clock: &dyn Clock, events: Vec<CollectedEvent>) -> Attempted {
+    let recorded_at = clock.now().whole_millis();
     let mut streams: BTreeMap<StreamKey, Vec<usize>> = BTreeMap::new();
     let mut alone = None;
     let mut entries: Vec<Entry> = Vec::with_capacity(events.len());
@@ -102,8 +137,7 @@ pub async fn collect_events(ports: &CollectEventsPorts<'_>, events: Vec<Collecte
         // What belongs nowhere belongs together: one stream, and so one commit, for all such events of the request.
         let stream = draft.stream();
         let own = stream.is_none();
-        let stream =
-            stream.unwrap_or_else(|| alone.get_or_insert_with(|| own_stream(recorded_at, ports.append.random.number(), index)).clone());
+        let stream = stream.unwrap_or_else(|| alone.get_or_insert_with(|| own_stream(recorded_at, append.random.number(), index)).clone());
         draft.stream = Some(stream.clone());
         draft.occurred_at = draft.occurred_at.or(Some(recorded_at));
         streams.entry(StreamKey { organization: draft.organization.clone(), stream }).or_default().push(index);
@@ -112,27 +146,18 @@ pub async fn collect_events(ports: &CollectEventsPorts<'_>, events: Vec<Collecte
     let stored = stream::iter(streams.into_iter().map(|(stream, indices)| {
         let entries = &entries;
         async move {
-            let mut writer = StreamWriter::new(&ports.append, &stream, recorded_at);
+            let mut writer = StreamWriter::new(append, &stream, recorded_at);
             let failed = writer.store_all(entries, indices).await;
             let done = writer.done;
             (stream, done, failed)
         }
     }));
-    let mut taken: BTreeMap<usize, Collected> = BTreeMap::new();
-    let mut held = Vec::new();
+    let (mut taken, mut failures) = (BTreeMap::new(), Vec::new());
     for (stream, done, failed) in stored.buffer_unordered(STREAMS_AT_ONCE).collect::<Vec<_>>().await {
         taken.extend(done);
-        if let Some(failed) = failed {
-            tracing::error!(error = %crate::telemetry::Chain(&failed.error), events = failed.open.len(), "the store did not take events: they are queued");
-            held.push(hold(ports, &stream, &failed, &entries));
-        }
+        failures.extend(failed.map(|failed| (stream, failed)));
     }
-    let messages: Vec<Outgoing> = held.iter().flat_map(|(messages, _)| messages.iter().cloned()).collect();
-    if !messages.is_empty() {
-        ports.queues.send(&Queue::Work(WorkQueue::Collect), &messages).await.map_err(CollectEventsError)?;
-    }
-    taken.extend(held.into_iter().flat_map(|(_, queued)| queued));
-    Ok(taken.into_values().collect())
+    Attempted { entries, taken, failed: failures }
 }
 
 /// The messages that have events stored later, and what their senders are told.
@@ -218,6 +243,7 @@ pub async fn store_held(ports: &StoreHeldPorts<'_>, work: CollectWork) -> Result
             stream: Some(stream.stream.clone()),
             expected_version: ExpectedVersion::Any,
             occurred_at: Some(event.occurred_at),
+            trace: None,
             details: event.event,
         },
         message: Some(event.message),

@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use super::bridge_events::{group_of_name, told_to_bridge};
 use super::dispatch_events::{delivery_messages, event_ref, stream_message, to_json};
 use super::send_webhook::{SendWebhookPorts, Sent, WriteEvent, send_to_subscription};
+use crate::domain::bridge::Bridging;
 use crate::domain::claim::Slot;
 use crate::domain::dead_letter::{DeadLetter, DeadLetterId};
 use crate::domain::definitions::Definitions;
@@ -27,6 +29,7 @@ use crate::domain::retry_policy::with_jitter;
 use crate::domain::stream_id::StreamKey;
 use crate::domain::subscription::{DeliveryLogging, DisabledBecause, Health, Subscription};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::trace::TraceParent;
 use crate::domain::version::Version;
 use crate::domain::work::{DeliverWork, DeliveryWork, StreamRef};
 use crate::ports::commit_log::CommitLog;
@@ -56,6 +59,8 @@ pub struct DeliverWebhooksPorts<'a> {
     pub queues: &'a dyn QueueSender,
     /// Is told of receivers in trouble, if there is a bus.
     pub bus: Option<&'a dyn EventBus>,
+    /// Whether they are told of on NATS.
+    pub bridging: Bridging,
     /// Sends webhooks.
     pub webhooks: SendWebhookPorts<'a>,
     /// Writes events as others get them.
@@ -260,8 +265,9 @@ async fn deliver_event(
     }
     let (outcome, _) = ports.outcomes.outcome(event.commit).await?;
     let observed = observed(definitions, subscription, event, outcome.as_ref());
-    let body = (ports.write)(&observed, None);
-    let Some(sent) = send_to_subscription(ports.webhooks, subscription, work.delivery_id.as_str(), body).await else { return Ok(()) };
+    let (body, trace) = ((ports.write)(&observed, None), TraceParent::of(&observed.event.details));
+    let sent = send_to_subscription(ports.webhooks, subscription, work.delivery_id.as_str(), body, trace).await;
+    let Some(sent) = sent else { return Ok(()) };
     match conclude(ports, subscription, work, &observed.event, &sent, Conclusion::ByVerdict).await? {
         Next::Over => Ok(()),
         Next::Again { attempt, delay } => try_again(ports, subscription, work, attempt, delay).await,
@@ -497,10 +503,14 @@ async fn note_failure(ports: &DeliverWebhooksPorts<'_>, subscription: &Subscript
             disable(ports, &subscription.id, DisabledBecause::Failing, now).await?;
         } else if failing_for >= Health::WARNED_AFTER && !failed.warned {
             failed.warned = true;
+            let (kind, because) = (DomainEventKind::SubscriptionFailing, DisabledBecause::Failing);
+            let warning = DomainEvent::subscription_troubled(kind, subscription, because, failed.failing_since, now);
             if let Some(bus) = ports.bus {
-                let (kind, because) = (DomainEventKind::SubscriptionFailing, DisabledBecause::Failing);
-                let warning = DomainEvent::subscription_troubled(kind, subscription, because, failed.failing_since, now);
                 bus.put(&[BusEntry::from(&warning)]).await?;
+            }
+            if ports.bridging == Bridging::On {
+                let messages = told_to_bridge(&group_of_name(subscription.id.as_str()), &[warning]);
+                ports.queues.send(&Queue::Work(WorkQueue::Nats), &messages).await?;
             }
         }
         if ports.deliveries.save_health(&subscription.id, &failed, revision).await? {
@@ -653,8 +663,9 @@ async fn send_in_lane(
                 resend: open.is_none() && standing.is_some(),
             };
             let observed = observed(definitions, subscription, event, outcome.as_ref());
-            let body = (ports.write)(&observed, None);
-            let Some(sent) = send_to_subscription(ports.webhooks, subscription, id.as_str(), body).await else { return Ok(None) };
+            let (body, trace) = ((ports.write)(&observed, None), TraceParent::of(&observed.event.details));
+            let sent = send_to_subscription(ports.webhooks, subscription, id.as_str(), body, trace).await;
+            let Some(sent) = sent else { return Ok(None) };
             match conclude(ports, subscription, &work, &observed.event, &sent, Conclusion::ByVerdict).await? {
                 Next::Over => lane.sent = version,
                 Next::Again { delay, .. } => {

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::bridge_events::{commits_to_bridge, group_of_name, told_to_bridge};
 use super::known_versions::KnownVersions;
+use crate::domain::bridge::Bridging;
 use crate::domain::commit::Commit;
 use crate::domain::counters::SequenceNumber;
 use crate::domain::definitions::Definitions;
@@ -40,6 +42,8 @@ pub struct DispatchEventsPorts<'a> {
     pub queues: &'a dyn QueueSender,
     /// The bus, if there is one.
     pub bus: Option<&'a dyn EventBus>,
+    /// Whether what happens is published on NATS.
+    pub bridging: Bridging,
     /// Says when.
     pub clock: &'a dyn Clock,
     /// How far streams have been dispatched by this process.
@@ -108,16 +112,69 @@ async fn hand_on(ports: &DispatchEventsPorts<'_>, noticed: &[NoticedHappening]) 
     if !commits.is_empty() {
         // Whatever was defined before an event was recorded is known here.
         let definitions = ports.definitions.definitions(Freshness::Current).await?;
-        hand_to_processors(ports, &definitions, &commits).await?;
+        if definitions.may_process(None) || ports.bridging == Bridging::On {
+            let ordered = in_order(ports, &commits).await?;
+            hand_to_processors(ports, &definitions, &ordered).await?;
+            hand_commits_to_bridge(ports, &ordered).await?;
+            for (stream, commits) in ordered {
+                if let Some(last) = commits.last() {
+                    ports.dispatched.0.saw(stream, last.last());
+                }
+            }
+        }
         hand_to_subscribers(ports, &definitions, &commits).await?;
     }
-    if let Some(bus) = ports.bus {
-        let mut told: Vec<BusEntry> = Vec::new();
-        for noticed in noticed {
-            told.extend(domain_events(ports, &noticed.happening).await?.iter().map(BusEntry::from));
-        }
-        bus.put(&told).await?;
+    tell(ports, noticed).await
+}
+
+/// Tells the bus and the bridge what happened. What was stored the bridge finds with its commit.
+async fn tell(ports: &DispatchEventsPorts<'_>, noticed: &[NoticedHappening]) -> Result<(), DispatchFailure> {
+    if ports.bus.is_none() && ports.bridging == Bridging::Off {
+        return Ok(());
     }
+    let (mut entries, mut messages): (Vec<BusEntry>, Vec<Outgoing>) = (Vec::new(), Vec::new());
+    for noticed in noticed {
+        let happening = &noticed.happening;
+        if ports.bus.is_none() && matches!(happening, Happening::Committed(_)) {
+            continue;
+        }
+        let events = domain_events(ports, happening).await?;
+        entries.extend(events.iter().map(BusEntry::from));
+        if ports.bridging == Bridging::On && !matches!(happening, Happening::Committed(_)) {
+            messages.extend(told_to_bridge(&group_of_happening(happening), &events));
+        }
+    }
+    if let Some(bus) = ports.bus {
+        bus.put(&entries).await?;
+    }
+    if !messages.is_empty() {
+        ports.queues.send(&Queue::Work(WorkQueue::Nats), &messages).await?;
+    }
+    Ok(())
+}
+
+/// What is told of one thing is told in its order.
+fn group_of_happening(happening: &Happening) -> String {
+    match happening {
+        Happening::Committed(commit) => group_of(&commit.stream),
+        Happening::Concluded { commit, .. } => group_of(&commit.stream),
+        Happening::Projected(saved) => group_of(&saved.key.stream),
+        Happening::Subscribed(subscription) => group_of_name(subscription.id.as_str()),
+        Happening::SubscriptionChanged { after, .. } => group_of_name(after.id.as_str()),
+        Happening::ReplayStarted(replay) | Happening::ReplayEnded(replay) => group_of_name(replay.id.as_str()),
+    }
+}
+
+async fn hand_commits_to_bridge(ports: &DispatchEventsPorts<'_>, ordered: &[(&StreamKey, Vec<Commit>)]) -> Result<(), DispatchFailure> {
+    if ports.bridging == Bridging::Off {
+        return Ok(());
+    }
+    let mut messages = Vec::new();
+    for (stream, commits) in ordered {
+        let versions: Vec<Version> = commits.iter().map(|commit| commit.first).collect();
+        messages.extend(commits_to_bridge(stream, &versions));
+    }
+    ports.queues.send(&Queue::Work(WorkQueue::Nats), &messages).await?;
     Ok(())
 }
 
@@ -151,23 +208,18 @@ async fn in_order<'a>(ports: &DispatchEventsPorts<'_>, commits: &[&'a Commit]) -
 async fn hand_to_processors(
     ports: &DispatchEventsPorts<'_>,
     definitions: &Definitions,
-    commits: &[&Commit],
+    ordered: &[(&StreamKey, Vec<Commit>)],
 ) -> Result<(), DispatchFailure> {
     if !definitions.may_process(None) {
         return Ok(());
     }
     let mut messages = Vec::new();
-    let mut reached: Vec<(&StreamKey, Version)> = Vec::new();
-    for (stream, commits) in in_order(ports, commits).await? {
+    for (stream, commits) in ordered {
         let versions: Vec<Version> =
             commits.iter().filter(|commit| definitions.count_to_process(commit) > 0).map(|commit| commit.first).collect();
         messages.extend(process_messages(stream, &versions, ""));
-        reached.extend(commits.iter().map(|commit| (stream, commit.last())));
     }
     ports.queues.send(&Queue::Work(WorkQueue::Process), &messages).await?;
-    for (stream, version) in reached {
-        ports.dispatched.0.saw(stream, version);
-    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
+use super::bridge_events::group_of_work;
 use super::dispatch_events::{delivery_messages, group_of, process_messages};
 use super::resend_deliveries::{Run, begin_all_anew};
 use crate::domain::access::Caller;
@@ -13,7 +14,7 @@ use crate::domain::identifiers::SubscriptionId;
 use crate::domain::queue::{MessageOrder, Outgoing, Queue, WorkQueue};
 use crate::domain::stream_id::StreamKey;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::work::{CollectWork, DeliverWork, DeliveryWork, ProcessWork};
+use crate::domain::work::{CollectWork, DeliverWork, DeliveryWork, NatsWork, ProcessWork};
 use crate::ports::clock::Clock;
 use crate::ports::dead_letters::DeadLetters;
 use crate::ports::delivery_log::DeliveryLog;
@@ -164,7 +165,7 @@ async fn send(ports: &ManageDeadLettersPorts<'_>, letters: &[DeadLetter]) -> Man
 fn deliver_work(letter: &DeadLetter) -> Option<DeliverWork> {
     match letter.queue {
         WorkQueue::Deliver => serde_json::from_str(&letter.body).ok(),
-        WorkQueue::Process | WorkQueue::Retry | WorkQueue::Collect | WorkQueue::Replay => None,
+        WorkQueue::Process | WorkQueue::Retry | WorkQueue::Collect | WorkQueue::Replay | WorkQueue::Nats => None,
     }
 }
 
@@ -185,6 +186,11 @@ fn messages_of(letter: &DeadLetter, again: &str, now: Timestamp) -> Vec<Outgoing
                 Ok(CollectWork::Rejected(_)) | Err(_) => again.to_owned(),
             };
             vec![Outgoing::ordered(MessageOrder { group, deduplication: again.to_owned() }, letter.body.clone())]
+        }
+        WorkQueue::Nats => {
+            let group = serde_json::from_str::<NatsWork>(&letter.body).ok().and_then(|work| group_of_work(&work));
+            let order = MessageOrder { group: group.unwrap_or_else(|| again.to_owned()), deduplication: again.to_owned() };
+            vec![Outgoing::ordered(order, letter.body.clone())]
         }
         // What was given up says that its next attempt is the first; what its function never took says which one it is.
         WorkQueue::Retry | WorkQueue::Replay => vec![as_it_is()],

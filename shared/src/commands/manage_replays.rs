@@ -4,8 +4,9 @@ use futures::future::try_join_all;
 
 use super::dispatch_events::event_ref;
 use super::replay_batch::{KnownStreams, ReplayBatchPorts, next_batch};
-use super::run_replays::replay_message;
+use super::run_replays::{NO_NATS, replay_message};
 use crate::domain::access::{Caller, ForeignOrganization};
+use crate::domain::bridge::Bridging;
 use crate::domain::definitions::Definitions;
 use crate::domain::event::Event;
 use crate::domain::event_id::EventId;
@@ -38,6 +39,8 @@ pub struct ManageReplaysPorts<'a> {
     pub queues: &'a dyn QueueSender,
     /// Makes ids.
     pub random: &'a dyn Random,
+    /// Whether there is a bridge to NATS.
+    pub bridging: Bridging,
 }
 
 /// A replay as it is asked for.
@@ -47,13 +50,17 @@ pub struct ReplayRequest {
     pub what: Wanted,
     /// Whose; without it, everybody's, or of a stream that of no organization, or else of the only one that has it.
     pub organization: Option<OrganizationId>,
-    /// To whom: the id or the name of a subscription, `processor:{name}`, `eventbridge:{name}`. Without it, nobody.
+    /// To whom: the id or the name of a subscription, `processor:{name}`, `eventbridge:{name}`, `nats:{name}`, or [`REPUBLISH`]. Without
+    /// it, nobody.
     pub target: Option<String>,
     /// Whether everybody who selects an event is to get it.
     pub all: Everybody,
     /// The most events a second.
     pub rate: u32,
 }
+
+/// The target that publishes events on NATS as when they were new.
+pub const REPUBLISH: &str = "nats:*";
 
 /// What is to be sent again.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,7 +132,7 @@ pub enum ManageReplaysError {
     #[error("{0}")]
     Inactive(String),
     /// The caller is bound to an organization, and wants to reach what belongs to none.
-    #[error("replays to everybody and to the bus reach outside of organizations: they take a credential that is bound to none")]
+    #[error("replays to everybody, to the bus and to NATS reach outside of organizations: they take a credential that is bound to none")]
     OutOfBounds,
     /// The caller is bound to one organization and names another.
     #[error(transparent)]
@@ -293,6 +300,19 @@ async fn target(ports: &ManageReplaysPorts<'_>, caller: &Caller, request: &Repla
         }
         let name: Option<ReplayTargetName> = name.parse().ok();
         return name.map(Target::Bus).ok_or_else(|| ManageReplaysError::NoSuchTarget("target without a name".to_owned()));
+    }
+    if let Some(on_nats) = name.strip_prefix("nats:") {
+        if caller.organization.is_some() {
+            return Err(ManageReplaysError::OutOfBounds);
+        }
+        if ports.bridging == Bridging::Off {
+            return Err(ManageReplaysError::Inactive(NO_NATS.to_owned()));
+        }
+        if name == REPUBLISH {
+            return Ok(Target::Republish);
+        }
+        let name: Option<ReplayTargetName> = on_nats.parse().ok();
+        return name.map(Target::Nats).ok_or_else(|| ManageReplaysError::NoSuchTarget("target without a name".to_owned()));
     }
     let definitions = ports.batch.definitions.definitions(Freshness::Current).await?;
     match name.strip_prefix("processor:") {

@@ -2,11 +2,13 @@
 
 pub mod append;
 pub mod archive_events;
+pub mod bridge_events;
 pub mod check_schemas;
 pub mod collect_events;
 pub mod count_events;
 pub mod deliver_webhooks;
 pub mod dispatch_events;
+pub mod ingest_messages;
 mod known_versions;
 pub mod manage_dead_letters;
 pub mod manage_keys;

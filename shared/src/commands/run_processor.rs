@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::append::{AppendError, AppendPorts, AppendRequest, append};
 use super::dispatch_events::group_of;
-use super::send_webhook::{SendWebhookPorts, WriteEvent, headers_signed_with, send_webhook};
+use super::send_webhook::{SendWebhookPorts, WriteEvent, headers_signed_with, send_webhook, trace_header};
 use crate::domain::body;
 use crate::domain::definitions::Definitions;
 use crate::domain::delivery::{DeliveryId, Verdict};
@@ -15,6 +15,7 @@ use crate::domain::outcome::{EventOutcome, ProcessingResult, ResultStatus};
 use crate::domain::processor::{Action, InternalAction, Processor, PublishTarget, WebhookAction};
 use crate::domain::query::ObservedEvent;
 use crate::domain::queue::{MessageOrder, Outgoing, Queue};
+use crate::domain::trace::{self, TraceParent};
 use crate::domain::transform::Transform;
 use crate::ports::event_bus::{BusEntry, EventBus};
 use crate::ports::queue::QueueSender;
@@ -122,6 +123,9 @@ async fn send(ports: &RunProcessorPorts<'_>, processor: &Processor, webhook: &We
     let receiver = ports.replay.map_or_else(|| processor.id.to_string(), |replay| format!("{replay}/{}", processor.id));
     let id = DeliveryId::of(&receiver, event.place);
     let mut headers = headers_signed_with(webhook.secret.as_ref(), id.as_str(), ports.webhooks.clock.now(), &body);
+    // What the owner of the webhook has chosen comes first.
+    let chosen = webhook.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(trace::MEMBER));
+    headers.extend(TraceParent::of(&event.details).filter(|_| !chosen).map(trace_header));
     headers.extend(webhook.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
     let request = WebhookRequest { url: webhook.url.clone(), headers, body, timeout: Processor::TIMEOUT };
     let sent = send_webhook(ports.webhooks, request).await;

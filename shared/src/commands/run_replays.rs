@@ -10,15 +10,18 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::dispatch_events::to_json;
+use super::bridge_events::again_to_bridge;
+use super::dispatch_events::{event_ref, to_json};
 use super::replay_batch::{Batch, KnownStreams, ReplayBatchPorts, next_batch};
 use super::run_processor::{RunProcessorPorts, run_processor};
 use super::send_webhook::send_to_subscription;
+use crate::domain::bridge::Bridging;
 use crate::domain::definitions::Definitions;
 use crate::domain::delivery::{DeliveryId, Verdict};
 use crate::domain::domain_event::SOURCE;
 use crate::domain::event::Event;
 use crate::domain::event_id::EventId;
+use crate::domain::identifiers::ReplayTargetName;
 use crate::domain::outcome::{Outcome, ResultStatus};
 use crate::domain::processor::Processor;
 use crate::domain::query::ObservedEvent;
@@ -26,7 +29,8 @@ use crate::domain::queue::{Outgoing, Queue, WorkQueue};
 use crate::domain::replay::{EventEnd, Lease, Replay, ReplayState, ReplayTally, Target};
 use crate::domain::subscription::Subscription;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::work::{ReplayWork, StreamRef};
+use crate::domain::trace::TraceParent;
+use crate::domain::work::{NatsWork, ReplayWork, StreamRef};
 use crate::ports::definition_store::Freshness;
 use crate::ports::event_bus::BusEntry;
 use crate::ports::queue::QueueError;
@@ -45,6 +49,8 @@ pub struct RunReplaysPorts<'a> {
     pub timer: &'a dyn Timer,
     /// Sends, and takes what comes later.
     pub run: RunProcessorPorts<'a>,
+    /// Whether there is a bridge to NATS.
+    pub bridging: Bridging,
     /// Since when nobody but this process runs replays, if that is so: leases of before are nobody's.
     pub alone_since: Option<Timestamp>,
 }
@@ -63,6 +69,8 @@ pub enum RunReplaysError {
     Queue(#[from] QueueError),
 }
 
+/// What is said of replays to NATS if there is none.
+pub(super) const NO_NATS: &str = "no NATS server is configured";
 /// For how long one message sends.
 const BUDGET: Duration = Duration::from_secs(40);
 /// For how long a replay is nobody else's: longer than a function may take.
@@ -258,6 +266,8 @@ enum Receiver {
     Subscription(Arc<Subscription>),
     Processor(Arc<Processor>),
     Bus(String),
+    /// NATS, on subjects of this name's, or as when the events were new.
+    Nats(Option<ReplayTargetName>),
     Everybody,
 }
 
@@ -275,6 +285,8 @@ impl Receiver {
                 None => Err("the processor is gone".to_owned()),
             },
             Target::Bus(name) => Ok(Self::Bus(name.as_str().to_owned())),
+            Target::Nats(name) => Ok(Self::Nats(Some(name.clone()))),
+            Target::Republish => Ok(Self::Nats(None)),
             Target::Everybody => Ok(Self::Everybody),
         }
     }
@@ -346,6 +358,7 @@ impl Sending<'_> {
             Receiver::Subscription(subscription) => self.to_subscription(subscription, observed).await,
             Receiver::Processor(processor) => self.to_processor(processor, observed).await,
             Receiver::Bus(name) => self.to_bus(name, observed).await,
+            Receiver::Nats(name) => self.to_nats(name.as_ref(), &observed.event).await,
             Receiver::Everybody => self.to_everybody(observed).await,
         }
     }
@@ -386,7 +399,8 @@ impl Sending<'_> {
         }
         self.pace.wait(self.ports).await;
         let id = self.id(subscription.id.as_str(), event);
-        let sent = send_to_subscription(self.ports.run.webhooks, subscription, id.as_str(), self.body(observed)).await;
+        let trace = TraceParent::of(&event.details);
+        let sent = send_to_subscription(self.ports.run.webhooks, subscription, id.as_str(), self.body(observed), trace).await;
         let Some(sent) = sent else { return Answer::Gone("the subscription has no address".to_owned()) };
         let said =
             sent.attempt.error.clone().unwrap_or_else(|| format!("the receiver answered {}", sent.attempt.status.unwrap_or_default()));
@@ -428,6 +442,20 @@ impl Sending<'_> {
             at: event.occurred_at,
         };
         match bus.put(&[entry]).await {
+            Ok(()) => Answer::End(EventEnd::Taken),
+            Err(error) => Answer::Again(error.to_string(), Duration::ZERO),
+        }
+    }
+
+    /// Has the event published, in the order of its stream: what is in the queue is not lost any more.
+    async fn to_nats(&self, name: Option<&ReplayTargetName>, event: &Event) -> Answer {
+        if self.ports.bridging == Bridging::Off {
+            return Answer::Gone(NO_NATS.to_owned());
+        }
+        self.pace.wait(self.ports).await;
+        let place = event_ref(event);
+        let work = NatsWork::Again { event: place.clone(), replay_id: self.replay.id.clone(), name: name.cloned() };
+        match self.ports.run.queues.send(&Queue::Work(WorkQueue::Nats), &[again_to_bridge(&work, &place)]).await {
             Ok(()) => Answer::End(EventEnd::Taken),
             Err(error) => Answer::Again(error.to_string(), Duration::ZERO),
         }

@@ -8,6 +8,7 @@ use crate::domain::query::ObservedEvent;
 use crate::domain::signature::{WebhookSecret, signature_headers};
 use crate::domain::subscription::Subscription;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::trace::{self, TraceParent};
 use crate::ports::clock::Clock;
 use crate::ports::webhook_sender::{SendError, WebhookRequest, WebhookSender};
 use crate::telemetry::Chain;
@@ -39,12 +40,26 @@ pub struct Sent {
 }
 
 /// Sends a body to a subscription's address, signed with the secrets that are good at this moment (BR-SUB-006). `id` is the
-/// same in every attempt; time and signature are of this one. None if the subscription has no address.
-pub async fn send_to_subscription(ports: SendWebhookPorts<'_>, subscription: &Subscription, id: &str, body: String) -> Option<Sent> {
+/// same in every attempt; time and signature are of this one. The receiver is told the trace, if there is one. None if the subscription
+/// has no address.
+pub async fn send_to_subscription(
+    ports: SendWebhookPorts<'_>,
+    subscription: &Subscription,
+    id: &str,
+    body: String,
+    trace: Option<TraceParent>,
+) -> Option<Sent> {
     let url = subscription.callback_url.clone()?;
     let now = ports.clock.now();
-    let headers = signature_headers(&subscription.signing(now), id, now, &body);
+    let mut headers = signature_headers(&subscription.signing(now), id, now, &body);
+    headers.extend(trace.map(trace_header));
     Some(send_webhook(ports, WebhookRequest { url, headers, body, timeout: TIMEOUT }).await)
+}
+
+/// The header that tells a receiver the trace (W3C Trace Context).
+#[must_use]
+pub fn trace_header(trace: TraceParent) -> (String, String) {
+    (trace::MEMBER.to_owned(), trace.into())
 }
 
 /// The headers that sign a body with one secret, or name the message if there is none.

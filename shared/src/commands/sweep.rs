@@ -295,8 +295,8 @@ impl About {
             Self::default()
         };
         match queue {
-            // It is about all processors of an event, or a replay, whose owner the table knows.
-            WorkQueue::Process | WorkQueue::Replay => Self::default(),
+            // It is about all processors of an event, a replay, whose owner the table knows, or the platform's own NATS.
+            WorkQueue::Process | WorkQueue::Replay | WorkQueue::Nats => Self::default(),
             WorkQueue::Retry => serde_json::from_str::<RetryWork>(body).map_or_else(unreadable, |work| Self {
                 organization: definitions.processor(&work.processor_id).and_then(|processor| processor.organization.clone()),
                 processor: Some(work.processor_id),

@@ -56,6 +56,6 @@ pub async fn test_subscription(
         "timestamp": ports.webhooks.clock.now(),
         "data": {"message": "This is a test. No event has happened.", "subscription_id": subscription.id},
     });
-    let sent = send_to_subscription(ports.webhooks, subscription, &message, body.to_string()).await;
+    let sent = send_to_subscription(ports.webhooks, subscription, &message, body.to_string(), None).await;
     Ok(sent.ok_or(TestSubscriptionError::NoCallbackUrl)?.attempt)
 }

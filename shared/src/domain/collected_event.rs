@@ -11,6 +11,7 @@ use super::identifiers::OrganizationId;
 use super::json::JsonObject;
 use super::message::Message;
 use super::timestamp::Timestamp;
+use super::trace::TraceParent;
 
 /// The doors that such events come through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -24,11 +25,13 @@ pub enum Collector {
     Analytics,
     /// CloudEvents over HTTP.
     Cloudevents,
+    /// Messages on NATS.
+    Nats,
 }
 
 impl Collector {
     /// Every collector.
-    pub const ALL: &'static [Self] = &[Self::Frontend, Self::Rudderstack, Self::Analytics, Self::Cloudevents];
+    pub const ALL: &'static [Self] = &[Self::Frontend, Self::Rudderstack, Self::Analytics, Self::Cloudevents, Self::Nats];
 
     /// The word for this value in JSON and in documents.
     #[must_use]
@@ -38,6 +41,7 @@ impl Collector {
             Self::Rudderstack => "rudderstack",
             Self::Analytics => "analytics",
             Self::Cloudevents => "cloudevents",
+            Self::Nats => "nats",
         }
     }
 }
@@ -172,6 +176,12 @@ pub struct Circumstances {
     /// Whether the events are of the past, so that their times are not corrected.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub historical: bool,
+    /// The trace that the request was part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
+    /// Where a message was on its broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessagePlace>,
     /// What the batch says of all its events.
     #[serde(default, skip_serializing_if = "JsonObject::is_empty")]
     pub context: JsonObject,
@@ -195,9 +205,20 @@ impl Circumstances {
             sent_at: None,
             call: None,
             historical: false,
+            trace: None,
+            message: None,
             context: JsonObject::default(),
         }
     }
+}
+
+/// Where a message was on its broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessagePlace {
+    /// On which subject.
+    pub subject: String,
+    /// What it is called there.
+    pub id: String,
 }
 
 /// An event as a collector has read it.

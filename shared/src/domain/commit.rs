@@ -201,7 +201,7 @@ pub fn plan_streams<'a>(drafts: impl IntoIterator<Item = (usize, &'a EventDraft)
         let event = CommittedEvent {
             client_id: draft.event_id,
             occurred_at: draft.occurred_at.unwrap_or(recorded_at),
-            details: draft.details.clone(),
+            details: draft.details_to_keep(),
         };
         let plan = *by_stream.entry(stream.clone()).or_insert_with(|| {
             plans.push(StreamPlan { stream, commits: Vec::new() });

@@ -11,6 +11,7 @@ use super::json::JsonObject;
 use super::source::EventSource;
 use super::stream_id::{StreamId, StreamKey};
 use super::timestamp::Timestamp;
+use super::trace::TraceParent;
 use super::version::{ExpectedVersion, Version};
 
 /// What a client asks to record, checked and complete but for its place in a stream.
@@ -26,6 +27,8 @@ pub struct EventDraft {
     pub expected_version: ExpectedVersion,
     /// When it happened; the moment of recording if the client does not say (BR-EVT-005).
     pub occurred_at: Option<Timestamp>,
+    /// The trace that the request was part of: noted in the event's metadata, and no part of what makes two requests the same.
+    pub trace: Option<TraceParent>,
     /// Everything else.
     pub details: EventDetails,
 }
@@ -114,6 +117,16 @@ impl EventDraft {
         let organization = self.organization.as_ref().map(OrganizationId::as_str);
         let parts = (self.event_id, organization, self.stream.as_ref().map(ToString::to_string), occurred_at, &self.details);
         BodyDigest::of(&serde_json::to_vec(&parts).unwrap_or_default())
+    }
+
+    /// The details as they are stored: with the trace of the request.
+    #[must_use]
+    pub fn details_to_keep(&self) -> EventDetails {
+        let mut details = self.details.clone();
+        if let Some(trace) = &self.trace {
+            trace.note_in(&mut details);
+        }
+        details
     }
 
     /// The bytes of JSON that the event takes in a commit, before compression.

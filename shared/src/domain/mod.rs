@@ -3,6 +3,7 @@
 pub mod access;
 pub mod archive;
 pub mod body;
+pub mod bridge;
 pub mod category;
 pub mod claim;
 pub mod collected_event;
@@ -36,6 +37,7 @@ pub mod status;
 pub mod stream_id;
 pub mod subscription;
 pub mod timestamp;
+pub mod trace;
 pub mod transform;
 pub mod upcaster;
 pub mod version;

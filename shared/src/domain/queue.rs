@@ -27,11 +27,13 @@ pub enum WorkQueue {
     Collect,
     /// Replays to go on with.
     Replay,
+    /// Events and domain events to publish on NATS, in the order of their stream: FIFO.
+    Nats,
 }
 
 impl WorkQueue {
     /// Every queue.
-    pub const ALL: &'static [Self] = &[Self::Process, Self::Retry, Self::Deliver, Self::Collect, Self::Replay];
+    pub const ALL: &'static [Self] = &[Self::Process, Self::Retry, Self::Deliver, Self::Collect, Self::Replay, Self::Nats];
 
     /// The name in configuration, documents and answers.
     #[must_use]
@@ -42,6 +44,7 @@ impl WorkQueue {
             Self::Deliver => "deliver",
             Self::Collect => "collect",
             Self::Replay => "replay",
+            Self::Nats => "nats",
         }
     }
 
@@ -49,7 +52,7 @@ impl WorkQueue {
     #[must_use]
     pub const fn is_fifo(self) -> bool {
         match self {
-            Self::Process | Self::Collect => true,
+            Self::Process | Self::Collect | Self::Nats => true,
             Self::Retry | Self::Deliver | Self::Replay => false,
         }
     }
@@ -59,8 +62,8 @@ impl WorkQueue {
     pub const fn most_receives(self) -> u32 {
         match self {
             Self::Process | Self::Retry | Self::Deliver | Self::Replay => 5,
-            // An outage of the store is no fault of theirs: they wait for hours, as long as nobody parks them.
-            Self::Collect => 1_000,
+            // An outage of the store, or of NATS, is no fault of theirs: they wait for hours, as long as nobody parks them.
+            Self::Collect | Self::Nats => 1_000,
         }
     }
 }

@@ -119,6 +119,10 @@ pub enum Target {
     Processor(ProcessorId),
     /// The bus, under `events.replay.{name}.{type}`.
     Bus(ReplayTargetName),
+    /// NATS, under `replay.{name}.{type}` after the prefix of events.
+    Nats(ReplayTargetName),
+    /// NATS, as when the events were new.
+    Republish,
     /// Every subscription and every processor that selects an event.
     Everybody,
 }

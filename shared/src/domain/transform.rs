@@ -11,6 +11,7 @@ use super::json::JsonObject;
 use super::processor::ConfigProblem;
 use super::query::member;
 use super::source::EventSource;
+use super::trace::TraceParent;
 use super::version::ExpectedVersion;
 
 /// What makes one event of another. Applied in the order of the fields.
@@ -161,6 +162,7 @@ impl Transform {
             stream: Some(event.stream.stream.clone()),
             expected_version: ExpectedVersion::Any,
             occurred_at: Some(event.occurred_at),
+            trace: TraceParent::of(&event.details),
             details,
         })
     }

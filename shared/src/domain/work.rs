@@ -6,9 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::delivery::DeliveryId;
+use super::domain_event::DomainEvent;
 use super::event::EventDetails;
 use super::event_id::EventId;
-use super::identifiers::{OrganizationId, ProcessorId, ReplayId, SubscriptionId};
+use super::identifiers::{OrganizationId, ProcessorId, ReplayId, ReplayTargetName, SubscriptionId};
 use super::message::Message;
 use super::rejected_event::RejectedEvent;
 use super::stream_id::{StreamId, StreamKey};
@@ -132,6 +133,62 @@ pub struct ReplayWork {
     pub replay_id: ReplayId,
     /// Which message this is: only the one that the replay waits for does anything.
     pub ticket: u64,
+}
+
+/// In the queue `nats`: publish something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum NatsWork {
+    /// The events of these commits, in their order, each with the domain event that it was stored.
+    Commits {
+        /// The stream.
+        #[serde(flatten)]
+        stream: StreamRef,
+        /// The versions that the commits start at, ascending.
+        commits: Vec<Version>,
+    },
+    /// Domain events.
+    Told {
+        /// The domain events.
+        events: Vec<ToldEvent>,
+    },
+    /// An event once more, because a replay has come to it.
+    Again {
+        /// The event.
+        #[serde(flatten)]
+        event: EventRef,
+        /// The replay.
+        replay_id: ReplayId,
+        /// For whom it is, on a subject of its own. Without a name it is published as it was when it was new, with all that the
+        /// service told of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<ReplayTargetName>,
+    },
+}
+
+impl NatsWork {
+    /// The most commits of one message.
+    pub const MAX_COMMITS: usize = 20;
+    /// The most domain events of one message.
+    pub const MAX_TOLD: usize = 50;
+}
+
+/// A domain event, in a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldEvent {
+    /// Its id.
+    pub id: String,
+    /// Its subject, which is its type.
+    pub subject: String,
+    /// The whole of it: JSON.
+    pub body: String,
+}
+
+impl From<&DomainEvent> for ToldEvent {
+    fn from(event: &DomainEvent) -> Self {
+        // A tree of texts and numbers can always be written.
+        Self { id: event.id.clone(), subject: event.subject.to_owned(), body: serde_json::to_string(event).unwrap_or_default() }
+    }
 }
 
 /// In the queue `collect`: store what a collector took in while the store did not answer.

@@ -158,6 +158,7 @@ pub(super) fn draft_at(json: &RawValue, loc: Vec<Place>) -> Result<EventDraft, V
         stream: stream(&mut fields),
         expected_version: expected_version(&mut fields).unwrap_or_default(),
         occurred_at: fields.moment("timestamp"),
+        trace: None,
         details,
     });
     fields.finish(draft.filter(|_| typed))

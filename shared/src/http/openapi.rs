@@ -302,6 +302,7 @@ mod tests {
         processor_request::specimen(&to_raw_value(&processors::example_test()).unwrap()).unwrap();
         projection_request::projection_draft(&to_raw_value(&projections::example_request()).unwrap()).unwrap();
         replay_request::replay_request(&to_raw_value(&replays::example_request()).unwrap()).unwrap();
+        replay_request::republish_request(&to_raw_value(&replays::example_republish()).unwrap()).unwrap();
         schema_request::schema_draft(&to_raw_value(&event_schemas::example_request()).unwrap()).unwrap();
         projection_request::dry_run(&to_raw_value(&projections::example_dry_run()).unwrap()).unwrap();
         dead_letter_request::redrive_request(&to_raw_value(&dead_letters::example_redrive()).unwrap()).unwrap();

@@ -11,7 +11,7 @@ use super::openapi::schemas::{EventCategorySchema, EventSourceSchema, EventStatu
 use super::problem::{FieldProblemKind, Place, Problem};
 use super::query_request::{event_filter, limit, parameters_of};
 use super::request::query_string;
-use crate::commands::manage_replays::{Everybody, ReplayRequest, Wanted};
+use crate::commands::manage_replays::{Everybody, REPUBLISH, ReplayRequest, Wanted};
 use crate::domain::category::EventCategory;
 use crate::domain::event_id::EventId;
 use crate::domain::identifiers::ReplayId;
@@ -44,8 +44,9 @@ pub struct ReplayRequestBody {
     /// Until when, inclusive.
     #[schema(value_type = Option<MomentSchema>)]
     pub end_time: Option<String>,
-    /// Who gets them: the id or the name of a subscription, `processor:` with the name of a processor, or `eventbridge:` with a name
-    /// of your own, under which they are put on the bus as `events.replay.{name}.{event_type}`.
+    /// Who gets them: the id or the name of a subscription, `processor:` with the name of a processor, `eventbridge:` or `nats:` with a
+    /// name of your own, under which they are put on the bus or published as `events.replay.{name}.{event_type}`, or `nats:*`, which
+    /// publishes them on NATS as when they were new.
     #[schema(example = "user_service")]
     pub target_service: Option<String>,
     /// Instead of `target_service`: every subscription and every processor that selects an event.
@@ -83,6 +84,36 @@ pub struct ReplayRequestBody {
     pub data: Option<BTreeMap<String, serde_json::Value>>,
 }
 
+/// Events to publish on NATS again: those that happened between two moments and fit the conditions below.
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+#[schema(as = RepublishRequest)]
+pub struct RepublishRequestBody {
+    /// From this moment on, inclusive: by the events' own `timestamp`.
+    #[schema(value_type = MomentSchema)]
+    pub start_time: String,
+    /// Until when, inclusive.
+    #[schema(value_type = MomentSchema)]
+    pub end_time: String,
+    /// Whether only to say how many that would be.
+    #[schema(default = false)]
+    pub dry_run: Option<bool>,
+    /// The most events a second.
+    #[schema(minimum = 1, maximum = 1000, default = 1000)]
+    pub rate_limit: Option<u32>,
+    /// The organization; by default, everybody's.
+    pub organization_id: Option<String>,
+    /// The type, exactly.
+    pub event_type: Option<String>,
+    /// The source.
+    #[schema(value_type = Option<EventSourceSchema>)]
+    pub event_source: Option<EventSource>,
+    /// The category.
+    #[schema(value_type = Option<EventCategorySchema>)]
+    pub event_category: Option<EventCategory>,
+    /// The user.
+    pub user_id: Option<String>,
+}
+
 /// Whether a replay is only tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Run {
@@ -113,11 +144,48 @@ pub fn replay_request(body: &RawValue) -> Result<(ReplayRequest, Run), Problem> 
         Some(true) => Everybody::Yes,
         Some(false) | None => Everybody::No,
     };
-    let run = if fields.boolean("dry_run") == Some(true) { Run::Dry } else { Run::Real };
-    let rate = fields.integer("rate_limit", 1, u64::from(Replay::MAX_RATE)).and_then(|rate| u32::try_from(rate).ok());
-    let rate = rate.unwrap_or(Replay::USUAL_RATE);
+    let (run, rate) = run_and_rate(&mut fields, Replay::USUAL_RATE);
     let request = what.map(|what| (ReplayRequest { what, organization, target, all, rate }, run));
     fields.finish(request).map_err(Problem::invalid)
+}
+
+/// The replay to NATS that a body asks for.
+///
+/// # Errors
+/// [`Problem::invalid`] with everything that is wrong with it.
+pub fn republish_request(body: &RawValue) -> Result<(ReplayRequest, Run), Problem> {
+    let mut fields = Fields::read(body, vec![Place::name("body")], Blank::Nothing).map_err(|problem| Problem::invalid(vec![problem]))?;
+    for name in ["stream_id", "event_ids", "from_version", "to_version", "target_service", "all", "include_anonymous"] {
+        if fields.given(name).is_some() {
+            fields.refuse_value(name, "is of replays: POST /api/v1/events/replay with \"target_service\": \"nats:*\" takes it");
+        }
+    }
+    let filter = event_filter(&mut fields);
+    let organization = filter.organization.clone();
+    let what = range(&mut fields, filter);
+    let (run, rate) = run_and_rate(&mut fields, Replay::MAX_RATE);
+    let target = Some(REPUBLISH.to_owned());
+    let request = what.map(|what| (ReplayRequest { what, organization, target, all: Everybody::No, rate }, run));
+    fields.finish(request).map_err(Problem::invalid)
+}
+
+fn run_and_rate(fields: &mut Fields<'_>, usual: u32) -> (Run, u32) {
+    let run = if fields.boolean("dry_run") == Some(true) { Run::Dry } else { Run::Real };
+    let rate = fields.integer("rate_limit", 1, u64::from(Replay::MAX_RATE)).and_then(|rate| u32::try_from(rate).ok());
+    (run, rate.unwrap_or(usual))
+}
+
+/// What happened between two moments, both of which must be named.
+fn range(fields: &mut Fields<'_>, filter: EventFilter) -> Option<Wanted> {
+    for name in ["start_time", "end_time"] {
+        if fields.given(name).is_none() {
+            fields.missing(name);
+        }
+    }
+    if filter.from.zip(filter.to).is_some_and(|(from, to)| from > to) {
+        fields.refuse_value("end_time", "comes before start_time");
+    }
+    (filter.from.is_some() && filter.to.is_some()).then_some(Wanted::Time(filter))
 }
 
 /// What the body names.
@@ -148,17 +216,7 @@ fn wanted(fields: &mut Fields<'_>, filter: EventFilter) -> Option<Wanted> {
             stream.map(|stream| Wanted::Stream { stream, from: from.unwrap_or(Version::EMPTY), to: to.unwrap_or(Version::MAX) })
         }
         (false, true, false) => ids.map(Wanted::Events),
-        (false, false, true) => {
-            for name in ["start_time", "end_time"] {
-                if !given(fields, name) {
-                    fields.missing(name);
-                }
-            }
-            if filter.from.zip(filter.to).is_some_and(|(from, to)| from > to) {
-                fields.refuse_value("end_time", "comes before start_time");
-            }
-            (filter.from.is_some() && filter.to.is_some()).then_some(Wanted::Time(filter))
-        }
+        (false, false, true) => range(fields, filter),
         (false, false, false) => {
             fields.refuse_value("stream_id", "or event_ids, or start_time with end_time, must say which events");
             None

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::problem::{FieldProblem, FieldProblemKind, Place, Problem, ProblemKind};
 use crate::domain::identifiers::IdempotencyKey;
 use crate::domain::json::{JsonError, check_json};
+use crate::domain::trace::{self, TraceParent};
 
 /// The most bytes of a body. More never comes through Lambda.
 pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
@@ -140,6 +141,13 @@ pub fn idempotency_key(request: &Request) -> Result<Option<IdempotencyKey>, Prob
         return Err(invalid("must be sent once".to_owned()));
     }
     IdempotencyKey::try_from(text.clone()).map(Some).map_err(|error| invalid(error.to_string()))
+}
+
+/// The trace that a request says it is part of (W3C Trace Context). What is no `traceparent` is nothing: the specification has it
+/// ignored.
+#[must_use]
+pub fn trace_parent(request: &Request) -> Option<TraceParent> {
+    request.headers().get(trace::MEMBER)?.to_str().ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]

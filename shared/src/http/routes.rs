@@ -260,6 +260,8 @@ pub enum ReplayEventsEndpoint {
     Get,
     /// Cancels one.
     Cancel,
+    /// Publishes events on NATS again, or says how many that would be.
+    Republish,
 }
 
 /// What `functions/manage-schemas` does.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::answers::events::EventAnswer;
+use crate::commands::bridge_events::WriteBridged;
 use crate::domain::identifiers::{EventType, ReplayId};
 use crate::domain::query::ObservedEvent;
 use crate::domain::timestamp::Timestamp;
@@ -17,6 +18,16 @@ struct WebhookBody<'a> {
     replay: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     replay_id: Option<&'a ReplayId>,
+}
+
+/// How the bridge to NATS writes events.
+pub const WRITE_BRIDGED: WriteBridged = WriteBridged { event: event_body, replayed: webhook_body };
+
+/// An event as `GET` answers it.
+#[must_use]
+pub fn event_body(observed: &ObservedEvent) -> String {
+    // Texts, numbers and checked JSON can always be written.
+    serde_json::to_string(&EventAnswer::from(observed)).unwrap_or_default()
 }
 
 /// The body of a webhook about an event, marked if it is of a replay.

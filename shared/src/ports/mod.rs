@@ -2,6 +2,7 @@
 //! something have two adapters at least, in memory and on DynamoDB, held to one contract.
 
 pub mod archive_store;
+pub mod bridge_status;
 pub mod clock;
 pub mod commit_log;
 pub mod counter_store;
@@ -11,6 +12,7 @@ pub mod delivery_log;
 pub mod event_bus;
 pub mod event_reader;
 pub mod key_store;
+pub mod message_broker;
 pub mod object_store;
 pub mod outcome_log;
 pub mod projection_store;

@@ -36,6 +36,13 @@ pub trait QueueReceiver: Send + Sync {
     /// [`QueueError`] if the queue does not answer: the message may come again.
     async fn remove(&self, queue: &Queue, receipt: &Receipt) -> Result<(), QueueError>;
 
+    /// Hides a message that was taken for so long from now on, instead of as long as it was hidden when it was taken. One that is
+    /// gone, or was handed out to somebody else since, is no error: nothing happens.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the queue does not answer: the message is hidden as it was.
+    async fn hide(&self, queue: &Queue, receipt: &Receipt, hidden_for: Duration) -> Result<(), QueueError>;
+
     /// About how many messages the queue has: those that can be seen, and those that cannot yet or
     /// are being dealt with.
     ///

@@ -9,6 +9,7 @@ use crate::domain::identifiers::{OrganizationId, UserId};
 use crate::domain::outcome::EventOutcome;
 use crate::domain::query::{EventPage, EventQuery, ObservedEvent, Total};
 use crate::domain::statistics::{Statistics, StatisticsScope};
+use crate::ports::bridge_status::BridgeStatusStore;
 use crate::ports::clock::Clock;
 use crate::ports::definition_store::{DefinitionStore, Freshness};
 use crate::ports::event_reader::{EventReader, StreamRequest, StreamSlice};
@@ -22,6 +23,8 @@ pub struct ReadEventsPorts<'a> {
     pub definitions: &'a dyn DefinitionStore,
     /// Says what today is.
     pub clock: &'a dyn Clock,
+    /// Knows how the bridge to NATS is, if there is one.
+    pub bridge: Option<&'a dyn BridgeStatusStore>,
 }
 
 /// Why nothing was read.

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "clauses are tests: they end in a panic if they do not hold")]
 
 pub mod archive_store;
+pub mod bridge_status;
 pub mod builders;
 pub mod commit_log;
 pub mod counter_store;
@@ -13,6 +14,7 @@ pub mod delivery_log;
 pub mod event_bus;
 pub mod event_reader;
 pub mod key_store;
+pub mod message_broker;
 pub mod object_store;
 pub mod outcome_log;
 pub mod projection_definitions;
@@ -164,7 +166,8 @@ macro_rules! object_contracts {
 /// Every clause of the contracts of what is defined and sent, for one adapter of definitions, deliveries and dead letters.
 #[macro_export]
 macro_rules! delivery_contracts {
-    ($definitions:ident, $deliveries:ident, $dead_letters:ident, $rejected_events:ident) => {
+    ($definitions:ident, $deliveries:ident, $dead_letters:ident, $rejected_events:ident, $bridge_status:ident) => {
+        $crate::contract!(bridge_status: $bridge_status, [the_status_is_what_was_found_last]);
         $crate::contract!(rejected_events: $rejected_events, [
             a_rejected_event_is_read_back_as_it_was_kept,
             rejected_events_are_listed_latest_first_and_by_organization,

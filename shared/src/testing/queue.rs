@@ -284,6 +284,26 @@ pub async fn a_failed_message_comes_back_without_those_that_were_removed(queues:
     assert_nothing_is_seen(queues, &FIFO).await;
 }
 
+/// Who cannot deal with a message now says when to try again.
+pub async fn a_message_that_was_taken_is_seen_again_when_its_taker_says(queues: &dyn TimedQueues) {
+    for (queue, first, second) in [(PLAIN, Outgoing::now(body(1)), None), (FIFO, of_group("a", 1), Some(of_group("a", 2)))] {
+        send(queues, &queue, &[first]).await;
+        let taken = receive_one(queues, &queue, LONG).await;
+        if let Some(second) = second {
+            send(queues, &queue, &[second]).await;
+        }
+        queues.receiver().hide(&queue, &taken.receipt, SHORT).await.unwrap();
+        assert_nothing_is_seen(queues, &queue).await;
+        queues.pass(SHORT).await;
+        let again = receive(queues, &queue, 1, LONG).await.remove(0);
+        assert_eq!((&again.body, again.receives), (&body(1), 2));
+        remove(queues, &queue, &again).await;
+        // A receipt that is spent hides nothing.
+        queues.receiver().hide(&queue, &taken.receipt, LONG).await.unwrap();
+    }
+    assert_eq!(receive_one(queues, &FIFO, LONG).await.body, body(2));
+}
+
 /// A change of the table that is handed over twice is processed once.
 pub async fn a_message_that_was_sent_already_is_taken_once(queues: &dyn TimedQueues) {
     let twin = Outgoing { body: body(9), ..of_group("a", 1) };
@@ -323,6 +343,7 @@ macro_rules! queue_contract {
             messages_of_a_group_come_in_their_order,
             a_group_waits_while_one_of_its_messages_is_hidden,
             a_failed_message_comes_back_without_those_that_were_removed,
+            a_message_that_was_taken_is_seen_again_when_its_taker_says,
             a_message_that_was_sent_already_is_taken_once,
             a_group_goes_on_when_its_oldest_message_is_a_dead_letter,
         ]);

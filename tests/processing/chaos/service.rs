@@ -109,6 +109,7 @@ fn process(surroundings: &Arc<Surroundings>, clock: &Arc<StoppedClock>, random: 
         access: Checking::Off,
         collect: CollectSettings::default(),
         rudderstack: None,
+        bridge: None,
         limits: None,
     };
     Arc::new(Background::new(Arc::new(app), surroundings.queues.clone(), all()))
@@ -277,6 +278,7 @@ impl Service {
                 definitions: &*background.app.definitions,
                 queues: &*background.app.queues,
                 bus: Some(&*background.bus),
+                bridging: background.app.bridging(),
                 clock: &*background.app.clock,
                 dispatched: &background.dispatched,
             };

@@ -5,6 +5,7 @@
 
 mod background;
 mod consul;
+mod nats;
 mod receiver;
 mod service;
 

@@ -240,6 +240,8 @@ pub(super) const LETTERS_PK: &str = "X";
 
 /// The partition of all rejected events.
 pub(super) const REJECTED_PK: &str = "B";
+/// Both keys of the one item that says how the bridge is.
+pub(super) const BRIDGE_STATUS: &str = "NATS";
 
 /// How far archiving has come.
 pub(super) const ARCHIVE_PK: &str = "Z";

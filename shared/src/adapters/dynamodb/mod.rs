@@ -3,6 +3,7 @@
 mod archive_store;
 mod archived;
 mod batch;
+mod bridge_status;
 mod client;
 mod commit_log;
 mod counter_store;

@@ -62,6 +62,7 @@ const HAND_OUT: &str = "UPDATE messages SET receives = receives + 1, visible_at 
 const COPY: &str = "INSERT INTO messages (id, queue, in_group, body, sent_at, visible_at, receives)
     SELECT coalesce(id, place), ?2, in_group, body, sent_at, ?3, receives FROM messages WHERE place = ?1";
 const DELETE: &str = "DELETE FROM messages WHERE place = ?1";
+const HIDE_HANDED_OUT: &str = "UPDATE messages SET visible_at = ?4 WHERE queue = ?1 AND place = ?2 AND receives = ?3 RETURNING in_group";
 const DELETE_HANDED_OUT: &str = "DELETE FROM messages WHERE queue = ?1 AND place = ?2 AND receives = ?3 RETURNING in_group";
 
 /// Those of a group that are hidden were handed out together, and are its oldest.
@@ -72,6 +73,8 @@ const CLOSE_GROUP: &str = "DELETE FROM groups WHERE queue = ?1 AND name = ?2";
 
 const MESSAGES: &str = "SELECT count(*) FROM messages WHERE queue = ?1 AND in_group IS NULL";
 const MESSAGES_OF_GROUPS: &str = "SELECT count(*) FROM messages WHERE queue = ?1 AND in_group IS NOT NULL";
+const OLDEST: &str = "SELECT min(sent_at) FROM messages WHERE queue = ?1 AND in_group IS NULL";
+const OLDEST_OF_GROUPS: &str = "SELECT min(sent_at) FROM messages WHERE queue = ?1 AND in_group IS NOT NULL";
 const NEXT_MESSAGE: &str = "SELECT min(visible_at) FROM messages WHERE queue = ?1 AND in_group IS NULL";
 /// Where this is of interest, all groups wait, and they are few.
 const NEXT_GROUP: &str = "SELECT min(visible_at) FROM groups WHERE queue = ?1";
@@ -179,10 +182,31 @@ pub(super) fn remove(transaction: &Transaction<'_>, queue: &Queue, receipt: &Rec
     }
 }
 
+/// Hides a message until then, if this is the receipt of the last time that it was handed out.
+pub(super) fn hide(transaction: &Transaction<'_>, queue: &Queue, receipt: &Receipt, until: Timestamp) -> rusqlite::Result<()> {
+    let key = key(queue);
+    let Some((place, receives)) = read_receipt(receipt) else { return Ok(()) };
+    let hidden: Option<Option<String>> = transaction
+        .prepare_cached(HIDE_HANDED_OUT)?
+        .query_row(params![key, place, receives, until.micros()], |row| row.get(0))
+        .optional()?;
+    match hidden.flatten() {
+        Some(group) => save_group(transaction, &key, &group),
+        None => Ok(()),
+    }
+}
+
 /// How many messages a queue has.
 pub(super) fn depth(connection: &Connection, queue: &Queue) -> rusqlite::Result<u64> {
     let count = if queue.is_fifo() { MESSAGES_OF_GROUPS } else { MESSAGES };
     connection.prepare_cached(count)?.query_row([key(queue)], |row| row.get(0))
+}
+
+/// When the oldest message of a queue was sent.
+pub(super) fn oldest_sent_at(connection: &Connection, queue: &Queue) -> rusqlite::Result<Option<Timestamp>> {
+    let oldest = if queue.is_fifo() { OLDEST_OF_GROUPS } else { OLDEST };
+    let micros: Option<i64> = connection.prepare_cached(oldest)?.query_row([key(queue)], |row| row.get(0))?;
+    Ok(micros.and_then(|micros| Timestamp::from_micros(micros).ok()))
 }
 
 /// When the next message of a queue can be seen.

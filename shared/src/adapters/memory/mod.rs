@@ -1,5 +1,6 @@
 //! Every port in memory, the obvious way: the oracle that the other adapters are held to.
 
+mod broker;
 mod bus;
 mod dead_letters;
 mod deliveries;
@@ -11,6 +12,7 @@ mod replays;
 mod stores;
 mod webhooks;
 
+pub use broker::{MemoryBridgeStatus, MemoryBroker};
 pub use bus::MemoryBus;
 pub use dead_letters::MemoryDeadLetters;
 pub use deliveries::MemoryDeliveries;

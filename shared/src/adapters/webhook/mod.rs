@@ -5,7 +5,6 @@
 
 mod answer;
 mod names;
-pub(super) mod tls;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, redirect};
 use tokio::time::{Instant, timeout};
 
+use super::tls;
 use crate::domain::webhook_headers::is_of_the_connection;
 use crate::domain::webhook_url::{AllowedHosts, Reach, WebhookUrl};
 use crate::ports::clock::Clock;

@@ -68,6 +68,7 @@ fn event(organization: Option<&str>, recorded_at: &str) -> Event {
         stream: "order:1".parse().ok(),
         expected_version: crate::domain::version::ExpectedVersion::Any,
         occurred_at: None,
+        trace: None,
         details,
     };
     let plans = plan_streams([(0, &draft)], moment(recorded_at), 1);

@@ -117,7 +117,7 @@ pub struct FrontendHealthAnswer {
     /// Always `frontend-event-collection`.
     #[schema(value_type = String, example = "frontend-event-collection")]
     pub service: &'static str,
-    /// Whether events are also given to NATS.
+    /// Whether events are published on NATS, too, and it can be reached.
     pub nats_connected: bool,
     /// Now.
     #[schema(value_type = MomentSchema)]
@@ -127,8 +127,8 @@ pub struct FrontendHealthAnswer {
 impl FrontendHealthAnswer {
     /// The answer at a moment.
     #[must_use]
-    pub const fn new(timestamp: Timestamp) -> Self {
-        Self { status: "healthy", service: "frontend-event-collection", nats_connected: false, timestamp }
+    pub const fn new(nats_connected: bool, timestamp: Timestamp) -> Self {
+        Self { status: "healthy", service: "frontend-event-collection", nats_connected, timestamp }
     }
 }
 

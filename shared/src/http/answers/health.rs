@@ -45,14 +45,15 @@ pub enum Health {
 }
 
 impl HealthAnswer {
-    /// The answer when the store is like this.
+    /// The answer when the store and the bridge to NATS are like this. Whether the service can work is a matter of the store alone:
+    /// what is to be published waits.
     #[must_use]
-    pub fn new(store: Health, now: Timestamp) -> Self {
+    pub fn new(store: Health, nats: Health, now: Timestamp) -> Self {
         Self {
             status: store,
             service: SERVICE,
             version: env!("CARGO_PKG_VERSION"),
-            dependencies: BTreeMap::from([("dynamodb", store), ("nats", Health::NotConfigured)]),
+            dependencies: BTreeMap::from([("dynamodb", store), ("nats", nats)]),
             timestamp: now,
         }
     }

@@ -7,6 +7,7 @@ pub mod cloudevents;
 pub mod cors;
 pub mod door;
 pub mod frontend;
+pub mod nats;
 pub mod pixel;
 pub mod rudderstack_secret;
 pub mod settings;
@@ -24,6 +25,7 @@ use serde_json::value::RawValue;
 use self::settings::{CollectSettings, DoNotTrack};
 use super::fields::{Blank, Fields, text_of};
 use super::problem::{FieldProblem, FieldProblemKind, Place, Problem, ProblemKind, schema_problems};
+use super::request::trace_parent;
 use crate::commands::check_schemas::OpenGate;
 use crate::commands::collect_events::{CollectEventsPorts, Collected, collect_events, keep_rejected};
 use crate::domain::body as stored_body;
@@ -35,6 +37,7 @@ use crate::domain::message::Message;
 use crate::domain::rejected_event::{RejectedEvent, RejectedEventId, Rejection, RejectionReason};
 use crate::domain::stream_id::StreamId;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::trace;
 use crate::domain::version::ExpectedVersion;
 
 /// The most bytes of a header that are kept.
@@ -69,6 +72,7 @@ impl<'a> Envelope<'a> {
             ip: settings.ip,
             bot: user_agent.as_deref().is_none_or(iscrawl::is_crawler),
             referer: header(headers, REFERER.as_str()),
+            trace: trace_parent(request),
             user_agent,
             do_not_track,
             anonymous: do_not_track && settings.do_not_track == DoNotTrack::Anonymize,
@@ -255,9 +259,12 @@ fn read(collector: Collector, item: &RawValue, circumstances: &Circumstances, mo
         Collector::Rudderstack => analytics::event(&mut fields, circumstances, analytics::Sender::Middleman),
         Collector::Analytics => analytics::event(&mut fields, circumstances, analytics::Sender::Sdk),
         Collector::Cloudevents => cloudevents::event(&mut fields, circumstances),
+        Collector::Nats => nats::event(&mut fields, item, circumstances),
     };
     let mut event = fields.finish(event).map_err(invalid)?;
-    event.draft.organization.clone_from(&circumstances.organization);
+    if circumstances.organization.is_some() {
+        event.draft.organization.clone_from(&circumstances.organization);
+    }
     if circumstances.anonymous {
         forget_who(&mut event.draft, circumstances);
     }
@@ -315,6 +322,7 @@ fn metadata(sent: &JsonObject, circumstances: &Circumstances, told: Vec<(&'stati
     let texts = [("client_ip", &circumstances.client_ip), ("user_agent", &circumstances.user_agent), ("referer", &circumstances.referer)];
     known.extend(texts.into_iter().filter_map(|(name, value)| Some((name, Value::String(value.clone()?)))));
     known.push(("received_at", circumstances.received_at.to_string().into()));
+    known.extend(circumstances.trace.iter().map(|trace| (trace::MEMBER, trace.to_string().into())));
     let flags = [("bot", circumstances.bot), ("do_not_track", circumstances.do_not_track), ("repaired", circumstances.repaired)];
     known.extend(flags.into_iter().filter(|(_, is)| *is).map(|(name, _)| (name, Value::Bool(true))));
     sent.without(RESERVED).with(&known)
@@ -358,7 +366,15 @@ fn loose_moment(fields: &Fields<'_>, names: &[&str]) -> Option<Timestamp> {
 
 /// An event that goes to this stream, or to the one that follows from it, whatever stands there.
 fn draft(stream: Option<StreamId>, at: OccurredAt, details: EventDetails) -> EventDraft {
-    EventDraft { event_id: None, organization: None, stream, expected_version: ExpectedVersion::Any, occurred_at: Some(at.moment), details }
+    EventDraft {
+        event_id: None,
+        organization: None,
+        stream,
+        expected_version: ExpectedVersion::Any,
+        occurred_at: Some(at.moment),
+        trace: None,
+        details,
+    }
 }
 
 /// What makes an event count once, if its sender gives it a name.

@@ -7,7 +7,7 @@ use super::parts::{Description, in_path, in_query, json_request, json_response, 
 use super::schemas::ReplayStateSchema;
 use crate::http::answers::replays::{ReplayAnswer, ReplayFailureAnswer, ReplayedEventAnswer, ReplaysAnswer, StartedReplayAnswer};
 use crate::http::problem::ProblemKind;
-use crate::http::replay_request::ReplayRequestBody;
+use crate::http::replay_request::{ReplayRequestBody, RepublishRequestBody};
 use crate::http::routes::ReplayEventsEndpoint;
 
 const TAG: &str = "Replay";
@@ -16,6 +16,7 @@ pub(super) fn with_schemas(components: ComponentsBuilder) -> ComponentsBuilder {
     components
         .schema_from::<ReplayStateSchema>()
         .schema_from::<ReplayRequestBody>()
+        .schema_from::<RepublishRequestBody>()
         .schema_from::<StartedReplayAnswer<'static>>()
         .schema_from::<ReplayedEventAnswer<'static>>()
         .schema_from::<ReplayAnswer<'static>>()
@@ -57,7 +58,22 @@ pub(super) fn describe_replays(endpoint: ReplayEventsEndpoint) -> Description {
             answer: json_response("The replay, canceled.", Ref::from_schema_name("Replay"), None),
             problems: &[ProblemKind::NotFound, ProblemKind::Conflict],
         },
+        ReplayEventsEndpoint::Republish => Description {
+            tag: TAG,
+            text: "Fills what NATS has lost: publishes what happened in a range of time, and fits the conditions of a query, as when it was \
+                   new, on the same subjects and under the same ids, with what the service has told of it. What NATS has had within its \
+                   duplicate window it does not take twice. It is a replay, and goes on by itself. `dry_run` says how many events that \
+                   would be.",
+            parameters: Vec::new(),
+            body: Some(json_request(Ref::from_schema_name("RepublishRequest"), example_republish())),
+            answer: json_response("It goes on by itself.", Ref::from_schema_name("StartedReplay"), Some(example_started())),
+            problems: &[ProblemKind::Conflict, ProblemKind::TooLarge, ProblemKind::Invalid],
+        },
     }
+}
+
+pub(super) fn example_republish() -> Value {
+    json!({"start_time": "2026-11-23T10:00:00Z", "end_time": "2026-11-23T12:00:00Z", "dry_run": true})
 }
 
 pub(super) fn example_request() -> Value {

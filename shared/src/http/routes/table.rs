@@ -157,6 +157,14 @@ pub const ROUTES: &[Route] = &[
         summary: "Cancel a replay",
     },
     Route {
+        endpoint: Endpoint::ReplayEvents(ReplayEventsEndpoint::Republish),
+        method: Method::POST,
+        path: "/api/v1/events/nats/republish",
+        access: Access::Scope(Scope::Admin),
+        operation_id: "republish_events",
+        summary: "Publish events on NATS again",
+    },
+    Route {
         endpoint: Endpoint::ManageSchemas(ManageSchemasEndpoint::Register),
         method: Method::POST,
         path: "/api/v1/events/schemas",

@@ -142,6 +142,11 @@ impl FakeSqs {
                 self.queues.remove(&queue, &Receipt(text(&request["ReceiptHandle"]))).await.unwrap();
                 Ok(json!({}))
             }
+            "ChangeMessageVisibility" => {
+                let hidden_for = Duration::from_secs(request["VisibilityTimeout"].as_u64().unwrap());
+                self.queues.hide(&queue, &Receipt(text(&request["ReceiptHandle"])), hidden_for).await.unwrap();
+                Ok(json!({}))
+            }
             "GetQueueAttributes" => {
                 let depth = self.queues.depth(&queue).await.unwrap();
                 Ok(json!({ "Attributes": { "ApproximateNumberOfMessages": depth.to_string() } }))

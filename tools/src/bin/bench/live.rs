@@ -115,7 +115,7 @@ impl Live {
                 // Counters are not metered here: they have rows of their own.
                 let tail = Tail::new(&embedded, table::DEFAULT_NAME, &events, &background);
                 let shutdown = async move { stopping.changed().await.unwrap_or_default() };
-                let answering = async { tokio::join!(server::serve(listener, app, 0, shutdown), tail.follow(stopped)).0 };
+                let answering = async { tokio::join!(server::serve(listener, background.clone(), 0, shutdown), tail.follow(stopped)).0 };
                 let served = tokio::select! {
                     served = answering => served,
                     () = background::run(&background) => Ok(()),

@@ -284,7 +284,9 @@ impl Service {
         let address = listener.local_addr().map_err(BenchError::Socket)?;
         let client = HttpClient::new(&format!("http://{address}"))?.with_key(store.key.reveal())?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(server::serve(listener, Arc::clone(&store.app), 0, async move { stopped.await.unwrap_or_default() }));
+        let background = Background::new(Arc::clone(&store.app), store.background.queues.clone(), Arc::new(MemoryBus::default()));
+        let shutdown = async move { stopped.await.unwrap_or_default() };
+        let serving = tokio::spawn(server::serve(listener, Arc::new(background), 0, shutdown));
         Ok(Self { client, stop, serving })
     }
 

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use local::app::{App, Checking};
 use shared::adapters::dynamodb::DynamoEvents;
 use shared::adapters::embedded_queues::EmbeddedQueues;
-use shared::commands::append::KnownHeads;
-use shared::commands::check_schemas::SchemaGate;
 use shared::domain::access::ApiKeySecret;
 use shared::http::collect::settings::CollectSettings;
 use shared::ports::clock::Clock;
@@ -33,35 +31,20 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// The service on this store, with one key.
     pub(crate) fn app(&self, events: &DynamoEvents, key: &ApiKeySecret) -> App {
-        App {
-            log: Arc::new(events.clone()),
-            events: Arc::new(events.clone()),
-            keys: Arc::new(events.clone()),
-            definitions: Arc::new(events.clone()),
-            streams: Arc::new(events.clone()),
-            schemas: Arc::new(events.clone()),
-            gate: SchemaGate::default(),
-            timeline: Arc::new(events.clone()),
-            outcomes: Arc::new(events.clone()),
-            replays: Arc::new(events.clone()),
-            projections: Arc::new(events.clone()),
-            snapshots: Arc::new(events.clone()),
-            deliveries: Arc::new(events.clone()),
-            dead_letters: Arc::new(events.clone()),
-            rejected: Arc::new(events.clone()),
-            counters: Arc::new(events.clone()),
+        let surroundings = local::app::Surroundings {
             queues: Arc::new(self.queues.clone()),
             webhooks: Arc::clone(&self.webhooks),
             tokens: None,
             clock: Arc::clone(&self.clock),
             timer: Arc::clone(&self.timer),
             random: Arc::clone(&self.random),
-            heads: KnownHeads::default(),
             cache: KeyCache::new(Some(key.digest())),
             access: Checking::On,
             collect: CollectSettings::default(),
             rudderstack: None,
+            bridge: None,
             limits: None,
-        }
+        };
+        App::on(events, surroundings)
     }
 }

@@ -158,7 +158,10 @@ impl Deployment {
 
 fn resources<'a>(template: &'a Value, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
     let all = template["Resources"].as_object().into_iter().flatten();
-    all.filter(move |(_, resource)| resource["Type"] == kind).map(|(name, resource)| (name.as_str(), &resource["Properties"]))
+    // A deployment without a NATS server has no bridge to one: docs/nats.md says what that costs.
+    let is_there = |resource: &Value| resource["Condition"].as_str().is_none_or(|condition| !condition.starts_with("HasNats"));
+    all.filter(move |(_, resource)| resource["Type"] == kind && is_there(resource))
+        .map(|(name, resource)| (name.as_str(), &resource["Properties"]))
 }
 
 fn function(template: &Value, name: &str, properties: &Value) -> Result<Function, DeploymentError> {

@@ -19,7 +19,20 @@ impl Roots {
     }
 }
 
+/// Trusts whom the system trusts, and whom these certificates are of: PEM.
+#[cfg(feature = "nats")]
+pub(in crate::adapters) fn with_certificates(pem: &str) -> Result<ClientConfig, rustls::Error> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject as _;
+    let mut roots = system_roots();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        roots.add(certificate.map_err(|error| rustls::Error::General(error.to_string()))?)?;
+    }
+    config(Arc::new(roots))
+}
+
 /// Trusts nobody: for a client that never speaks TLS, but has to be told how.
+#[cfg(feature = "webhook")]
 pub(in crate::adapters) fn without_roots() -> Result<ClientConfig, rustls::Error> {
     config(Arc::new(RootCertStore::empty()))
 }

@@ -1,0 +1,367 @@
+//! What the operator says of NATS.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::domain::bridge::{BridgeStream, IngestFeed, SubjectError, SubjectPattern};
+
+/// Everything that the bridge has to know.
+#[derive(Debug, Clone)]
+pub struct NatsSettings {
+    /// Where the servers are.
+    pub servers: NatsServers,
+    /// How to log in, unless the address says so, or nobody has to.
+    pub credentials: Option<NatsCredentials>,
+    /// Whose certificates are trusted besides those that the system trusts: PEM.
+    pub certificates: Option<String>,
+    /// What this service calls itself in a header of all that it publishes, so that it is never taken in again.
+    pub own_name: String,
+    /// The streams that are published to.
+    pub streams: NatsStreams,
+    /// What is taken in.
+    pub feeds: IngestFeeds,
+    /// What the names of its consumers begin with.
+    pub durable: String,
+    /// How long a message that was taken is nobody else's.
+    pub ack_wait: Duration,
+}
+
+impl NatsSettings {
+    /// How long a message that was taken is nobody else's: longer than storing a batch may take.
+    pub const ACK_WAIT: Duration = Duration::from_mins(1);
+}
+
+/// Addresses: `nats://host:4222`, `tls://…`, with commas between several of one cluster.
+///
+/// An address may hold a password: `Debug` shows hosts only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NatsServers(Vec<url::Url>);
+
+/// The text names no NATS server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be nats://host:port or tls://host:port, or several with commas between them")]
+pub struct NoNatsServer;
+
+impl NatsServers {
+    /// Whether any of them is only spoken to through TLS.
+    pub(super) fn want_tls(&self) -> bool {
+        self.0.iter().any(|url| url.scheme() == "tls")
+    }
+
+    /// The addresses.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(url::Url::as_str)
+    }
+}
+
+impl FromStr for NatsServers {
+    type Err = NoNatsServer;
+
+    fn from_str(text: &str) -> Result<Self, NoNatsServer> {
+        let server = |text: &str| {
+            let text = text.trim();
+            let text = if text.contains("://") { text.to_owned() } else { format!("nats://{text}") };
+            let url = url::Url::parse(&text).map_err(|_| NoNatsServer)?;
+            let known = matches!(url.scheme(), "nats" | "tls") && url.has_host();
+            if known { Ok(url) } else { Err(NoNatsServer) }
+        };
+        text.split(',').map(server).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl fmt::Debug for NatsServers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.0.iter().map(shown)).finish()
+    }
+}
+
+impl fmt::Display for NatsServers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts: Vec<String> = self.0.iter().map(shown).collect();
+        formatter.write_str(&hosts.join(", "))
+    }
+}
+
+/// An address without what it may hold of a login.
+fn shown(url: &url::Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
+}
+
+/// How to log in. `Debug` shows which way only.
+///
+/// Read from one text: the content of a credentials file, the seed of an nkey, `user:password`, or else a token.
+#[derive(Clone, PartialEq, Eq)]
+pub enum NatsCredentials {
+    /// A JWT and the nkey's seed that signs for it, as `nsc` writes them.
+    File(String),
+    /// An nkey's seed.
+    Nkey(String),
+    /// A user and a password.
+    User {
+        /// The user.
+        user: String,
+        /// The password.
+        password: String,
+    },
+    /// A token.
+    Token(String),
+}
+
+/// The text is no credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be the content of a credentials file, an nkey's seed, user:password, or a token")]
+pub struct NoNatsCredentials;
+
+impl FromStr for NatsCredentials {
+    type Err = NoNatsCredentials;
+
+    fn from_str(text: &str) -> Result<Self, NoNatsCredentials> {
+        // An environment may hold no line breaks: then they are written \n.
+        let text = text.trim().replace("\\n", "\n");
+        if text.contains("BEGIN NATS USER JWT") {
+            return Ok(Self::File(text));
+        }
+        if text.is_empty() || text.contains(char::is_whitespace) {
+            return Err(NoNatsCredentials);
+        }
+        let is_seed =
+            text.len() == 58 && text.starts_with("SU") && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+        if is_seed {
+            return Ok(Self::Nkey(text));
+        }
+        Ok(match text.split_once(':') {
+            Some((user, password)) => Self::User { user: user.to_owned(), password: password.to_owned() },
+            None => Self::Token(text),
+        })
+    }
+}
+
+impl fmt::Debug for NatsCredentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::File(_) => "NatsCredentials::File(..)",
+            Self::Nkey(_) => "NatsCredentials::Nkey(..)",
+            Self::User { .. } => "NatsCredentials::User { .. }",
+            Self::Token(_) => "NatsCredentials::Token(..)",
+        })
+    }
+}
+
+/// The streams that are published to, and how they are made if they are not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NatsStreams {
+    /// The name of the stream of events.
+    pub events: String,
+    /// What the subjects of events begin with.
+    pub events_prefix: SubjectPattern,
+    /// The name of the stream of domain events.
+    pub domain_events: String,
+    /// What the subjects of domain events begin with, if with anything.
+    pub domain_prefix: Option<SubjectPattern>,
+    /// For how long a stream keeps messages; for ever if that is nothing.
+    pub max_age: Duration,
+    /// The most bytes of a stream, if there is a limit: the oldest go first.
+    pub max_bytes: Option<u64>,
+    /// How many servers keep each message.
+    pub replicas: u8,
+    /// For how long a stream knows what it has got already.
+    pub duplicate_window: Duration,
+}
+
+impl Default for NatsStreams {
+    fn default() -> Self {
+        Self {
+            events: "EVENTS".to_owned(),
+            events_prefix: SubjectPattern::of_events(),
+            domain_events: "event-stream".to_owned(),
+            domain_prefix: None,
+            max_age: Duration::from_hours(7 * 24),
+            max_bytes: None,
+            replicas: 1,
+            duplicate_window: Duration::from_mins(10),
+        }
+    }
+}
+
+impl NatsStreams {
+    /// The name of a stream.
+    #[must_use]
+    pub fn name(&self, stream: BridgeStream) -> &str {
+        match stream {
+            BridgeStream::Events => &self.events,
+            BridgeStream::DomainEvents => &self.domain_events,
+        }
+    }
+
+    /// The whole subject of a message.
+    #[must_use]
+    pub fn subject(&self, stream: BridgeStream, subject: &str) -> String {
+        match (stream, &self.domain_prefix) {
+            (BridgeStream::Events, _) => format!("{}.{subject}", self.events_prefix),
+            (BridgeStream::DomainEvents, Some(prefix)) => format!("{prefix}.{subject}"),
+            (BridgeStream::DomainEvents, None) => subject.to_owned(),
+        }
+    }
+
+    /// All subjects of a stream.
+    #[must_use]
+    pub fn subjects(&self, stream: BridgeStream) -> Vec<String> {
+        stream.subjects().iter().map(|subject| self.subject(stream, subject)).collect()
+    }
+}
+
+/// What is taken in: `stream=subject`, with commas between several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestFeeds(pub Vec<IngestFeed>);
+
+impl IngestFeeds {
+    /// The stream that is made if nothing else is asked for.
+    pub const OWN_STREAM: &'static str = "EVENTS_INGEST";
+    /// The word for taking nothing in.
+    const OFF: &'static str = "off";
+
+    /// Whether any of this would be taken in that is published, and so come round for ever.
+    ///
+    /// # Errors
+    /// [`TakesItsOwn`] says which.
+    pub fn check(&self, streams: &NatsStreams) -> Result<(), TakesItsOwn> {
+        for feed in &self.0 {
+            for own in BridgeStream::ALL {
+                let overlap = |subject: &String| subject.parse().is_ok_and(|subject: SubjectPattern| subject.overlaps(&feed.subject));
+                if let Some(subject) = streams.subjects(*own).into_iter().find(overlap) {
+                    return Err(TakesItsOwn { feed: feed.to_string(), subject });
+                }
+                if feed.stream == streams.name(*own) {
+                    return Err(TakesItsOwn { feed: feed.to_string(), subject: format!("the stream {}", feed.stream) });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for IngestFeeds {
+    fn default() -> Self {
+        Self(vec![IngestFeed { stream: Self::OWN_STREAM.to_owned(), subject: SubjectPattern::of_ingest() }])
+    }
+}
+
+/// What is published would be taken in again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("takes in {feed}, which has what this service publishes itself on {subject}: choose other subjects, or another prefix")]
+pub struct TakesItsOwn {
+    /// What would be taken in.
+    pub feed: String,
+    /// What is published.
+    pub subject: String,
+}
+
+/// Why a list of feeds cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FeedsError {
+    /// One is not `stream=subject`.
+    #[error("{0:?} is not stream=subject")]
+    Form(String),
+    /// The name is none that a server takes.
+    #[error("{0:?} cannot be the name of a stream")]
+    Stream(String),
+    /// The subject is none.
+    #[error("{subject:?}: {error}")]
+    Subject {
+        /// The text.
+        subject: String,
+        /// What is wrong with it.
+        error: SubjectError,
+    },
+}
+
+/// The name of a stream or of a consumer that every server takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamName(pub String);
+
+impl FromStr for StreamName {
+    type Err = FeedsError;
+
+    fn from_str(text: &str) -> Result<Self, FeedsError> {
+        stream_name(text).map(Self)
+    }
+}
+
+fn stream_name(text: &str) -> Result<String, FeedsError> {
+    let fits =
+        (1..=200).contains(&text.len()) && text.chars().all(|character| character.is_ascii_graphic() && !"*>./\\".contains(character));
+    if fits { Ok(text.to_owned()) } else { Err(FeedsError::Stream(text.to_owned())) }
+}
+
+impl FromStr for IngestFeeds {
+    type Err = FeedsError;
+
+    fn from_str(text: &str) -> Result<Self, FeedsError> {
+        if text.trim() == Self::OFF {
+            return Ok(Self(Vec::new()));
+        }
+        let feed = |text: &str| {
+            let (stream, subject) = text.split_once('=').ok_or_else(|| FeedsError::Form(text.to_owned()))?;
+            let (stream, subject) = (stream_name(stream.trim())?, subject.trim());
+            let subject = subject.parse().map_err(|error| FeedsError::Subject { subject: subject.to_owned(), error })?;
+            Ok(IngestFeed { stream, subject })
+        };
+        text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(feed).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_shown_without_their_passwords() {
+        let servers: NatsServers = "nats://user:secret@one:4222, tls://two,three:5".parse().unwrap();
+        assert_eq!(servers.to_string(), "nats://one:4222, tls://two, nats://three:5");
+        for text in ["", "http://one", "nats://"] {
+            assert!(text.parse::<NatsServers>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn one_text_says_how_to_log_in() {
+        let seed = format!("SU{}", "A".repeat(56));
+        let file = "-----BEGIN NATS USER JWT-----\\nabc\\n------END NATS USER JWT------";
+        for (text, shown) in [
+            ("me:it", "NatsCredentials::User { .. }"),
+            (seed.as_str(), "NatsCredentials::Nkey(..)"),
+            ("s3cr3t", "NatsCredentials::Token(..)"),
+            (file, "NatsCredentials::File(..)"),
+        ] {
+            assert_eq!(format!("{:?}", text.parse::<NatsCredentials>().unwrap()), shown);
+        }
+        assert_eq!(file.parse(), Ok(NatsCredentials::File(file.replace("\\n", "\n"))));
+        assert_eq!("a b".parse::<NatsCredentials>(), Err(NoNatsCredentials));
+    }
+
+    #[test]
+    fn what_is_published_is_never_what_is_taken_in() {
+        let streams = NatsStreams::default();
+        assert_eq!(IngestFeeds::default().check(&streams), Ok(()));
+        for text in ["X=events.>", "X=events.*.order.>", "X=event.stored", "X=>", "EVENTS=other.>"] {
+            let feeds: IngestFeeds = text.parse().unwrap();
+            assert!(feeds.check(&streams).is_err(), "{text}");
+        }
+        let moved = NatsStreams { domain_prefix: "event_service".parse().ok(), ..streams };
+        assert_eq!("X=event.>".parse::<IngestFeeds>().unwrap().check(&moved), Ok(()));
+        assert_eq!(moved.subjects(BridgeStream::DomainEvents), ["event_service.event.>"]);
+    }
+
+    #[test]
+    fn feeds_are_a_list_of_streams_and_subjects() {
+        let feeds: IngestFeeds = "ORDERS=order.>, USERS = user.*".parse().unwrap();
+        let shown: Vec<String> = feeds.0.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["ORDERS=order.>", "USERS=user.*"]);
+        assert_eq!("off".parse(), Ok(IngestFeeds(Vec::new())));
+        assert_eq!("order.>".parse::<IngestFeeds>(), Err(FeedsError::Form("order.>".to_owned())));
+        assert!(matches!("A.B=c".parse::<IngestFeeds>(), Err(FeedsError::Stream(_))));
+        assert!(matches!("A=b..c".parse::<IngestFeeds>(), Err(FeedsError::Subject { .. })));
+    }
+}

@@ -9,10 +9,11 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Shows an error with all of its causes, for the one place where it is logged.
@@ -228,9 +229,23 @@ impl Drop for Invocation<'_> {
 
 struct GatheringLayer(Arc<Gatherer>);
 
-impl<S: Subscriber> Layer<S> for GatheringLayer {
-    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for GatheringLayer {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let mut fields = Fields(Map::new());
+        attributes.record(&mut fields);
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields(Map::new());
+        // What a line says itself is what it means; what is around it, it is within.
+        for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
+            if let Some(around) = span.extensions().get::<Fields>() {
+                fields.0.extend(around.0.iter().map(|(name, value)| (name.clone(), value.clone())));
+            }
+        }
         let level = *event.metadata().level();
         let is_metric = event.metadata().target() == METRICS;
         if !is_metric {
@@ -359,6 +374,16 @@ mod tests {
                     {"level": "ERROR", "message": "failed again"}],
             })]
         );
+    }
+
+    #[test]
+    fn what_is_logged_within_a_span_says_what_the_span_is_of() {
+        let lines = written(Level::WARN, |invocations| {
+            let _invocation = invocations.begin("r-1");
+            let _span = tracing::error_span!("event", event_id = "e-1", correlation_id = "c-1").entered();
+            tracing::warn!(event_id = "e-2", "slow");
+        });
+        assert_eq!(lines[0]["logs"], json!([{"level": "WARN", "message": "slow", "event_id": "e-2", "correlation_id": "c-1"}]));
     }
 
     #[test]

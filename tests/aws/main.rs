@@ -7,8 +7,11 @@
 mod deployment;
 mod receiver;
 
+use async_nats::jetstream;
+use async_nats::jetstream::consumer::{PullConsumer, pull};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::StreamExt as _;
 use reqwest::Method;
 use ring::hmac;
 use serde_json::{Value, json};
@@ -307,6 +310,56 @@ async fn events_that_happened_long_ago_move_to_the_bucket_and_are_read_from_ther
     assert_eq!(state["version"], 4);
     let asked = json!({"start_time": "2024-05-06T07:00:00Z", "end_time": "2024-05-06T08:00:00Z", "dry_run": true});
     assert_eq!(client.post("/api/v1/events/replay", &asked).await.ok()["events_count"], 3);
+}
+
+/// Where NATS is; nothing if the deployment has no bridge.
+async fn nats() -> Option<jetstream::Context> {
+    let url = config::optional("NATS_URL")?;
+    Some(jetstream::new(async_nats::connect(url).await.unwrap()))
+}
+
+/// With the queue, the policies and the function of the template.
+#[tokio::test]
+async fn an_event_is_published_on_nats_and_a_message_from_there_becomes_an_event() {
+    let deployment = Deployment::get();
+    let health = |nats: &'static str| async move {
+        Deployment::get().anybody().until("/health", |health| health["dependencies"]["nats"] == nats).await;
+    };
+    let Some(nats) = nats().await else { return health("not_configured").await };
+    deployment.invoke("nats-bridge", &json!({})).await;
+    health("healthy").await;
+    let client = deployment.client_of(&Deployment::fresh("org")).await;
+    let created = client.create(&order("order:1")).await;
+    let id = created["event_id"].as_str().unwrap();
+    let published = async |stream: &str, is_it: &dyn Fn(&Value) -> bool| {
+        let find = async || {
+            let consumer: PullConsumer = nats.get_stream(stream).await.ok()?.create_consumer(pull::Config::default()).await.ok()?;
+            let mut messages = consumer.fetch().max_messages(10_000).messages().await.ok()?;
+            while let Some(Ok(message)) = messages.next().await {
+                let body: Value = serde_json::from_slice(&message.payload).unwrap();
+                if is_it(&body) {
+                    return Some((message.subject.to_string(), body));
+                }
+            }
+            None
+        };
+        eventually("it is published", find, async || format!("{stream} has not {id}")).await
+    };
+    let (subject, event) = published("EVENTS", &|event| event["event_id"] == id).await;
+    assert_eq!((subject.as_str(), &event["stream_id"]), ("events.backend.order.order.placed", &json!("order:1")));
+    published("event-stream", &|told| told["type"] == "event.stored" && told["data"]["event_id"] == id).await;
+
+    let user = Deployment::fresh("user");
+    let message = json!({"id": user, "type": "task.done", "source": "tasks", "data": {"user_id": user}});
+    nats.publish("events.ingest.task", message.to_string().into()).await.unwrap().await.unwrap();
+    let taken = deployment.invoke("nats-bridge", &json!({})).await;
+    assert_eq!(taken["rejected"], 0, "{taken}");
+    let stream = deployment.admin().until(&format!("/api/v1/events/stream/user:{user}"), |stream| stream["version"] == 1).await;
+    assert_eq!(stream["events"][0]["metadata"]["source_service"], "tasks");
+
+    let asked = json!({"start_time": "2020-01-01T00:00:00Z", "end_time": "2100-01-01T00:00:00Z", "dry_run": true});
+    let counted = deployment.admin().post("/api/v1/events/nats/republish", &asked).await.ok();
+    assert!(counted["events_count"].as_u64() >= Some(2), "{counted}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use shared::adapters::memory::MemoryBroker;
 use shared::domain::bridge::{BridgeStream, IngestFeed};
-use shared::ports::message_broker::{MessagePublisher, MessageSource};
+use shared::ports::message_broker::{BrokerCheck as _, MessagePublisher, MessageSource};
 use shared::testing::message_broker::ObservedBroker;
 
 fn feed() -> IngestFeed {
@@ -128,4 +128,27 @@ mod nats {
     }
 
     shared::message_broker_contract!(broker);
+
+    /// A server that wants to know who comes, and what shows it.
+    fn logins() -> Vec<(&'static str, NatsServer, String)> {
+        let nkey = nkeys::KeyPair::new_user();
+        let by_nkey = format!("authorization {{ users = [ {{ nkey: {} }} ] }}", nkey.public_key());
+        vec![
+            ("user", NatsServer::start_with("authorization { user: bridge, password: \"pa:ss\" }"), "bridge:pa:ss".to_owned()),
+            ("token", NatsServer::start_with("authorization { token: s3cr3t }"), "s3cr3t".to_owned()),
+            ("nkey", NatsServer::start_with(&by_nkey), nkey.seed().unwrap()),
+        ]
+    }
+
+    #[tokio::test]
+    async fn the_bridge_logs_in_as_the_operator_says_and_shows_no_secret_when_it_may_not() {
+        for (way, server, credentials) in logins() {
+            let wrong = NatsBroker::new(NatsSettings { credentials: "nobody:a-wrong-one".parse().ok(), ..settings(&server) });
+            let error = wrong.check().await.unwrap_err().to_string();
+            assert!(error.contains("cannot be reached") && !error.contains("a-wrong-one"), "{way}: {error}");
+            let right = NatsBroker::new(NatsSettings { credentials: credentials.parse().ok(), ..settings(&server) });
+            assert_eq!(right.check().await, Ok(()), "{way}");
+            assert!(!format!("{right:?}").contains(&credentials), "{way}");
+        }
+    }
 }

@@ -2,14 +2,26 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use event_service_tests::world::World;
+use lambda_http::Body;
+use lambda_http::http::Method;
 use lambda_runtime::{Context, LambdaEvent};
 use nats_bridge::handle;
 use serde_json::{Value, json};
-use shared::commands::ingest_messages::{Ingested, ingest_messages};
+use shared::commands::append::AppendPorts;
+use shared::commands::ingest_messages::{IngestMessagesPorts, Ingested, ingest_messages};
 use shared::domain::bridge::{BridgeMessage, BridgeStream, IngestFeed};
+use shared::domain::claim::{Claim, ClaimKey, Fence, Slot};
+use shared::domain::commit::Commit;
+use shared::domain::event_id::EventId;
+use shared::domain::identifiers::OrganizationId;
 use shared::domain::queue::{Queue, WorkQueue};
+use shared::domain::stream_id::StreamKey;
+use shared::domain::version::Version;
+use shared::ports::commit_log::{CommitLog, Put, PutNoting, TogetherWith};
 use shared::ports::queue::QueueReceiver as _;
+use shared::ports::store_error::StoreError;
 
 use crate::delivery::{create, subscribe};
 
@@ -355,4 +367,78 @@ async fn the_schedule_takes_in_all_there_is_and_says_how_nats_is() {
     // Nobody has looked for a while.
     world.app.pass(200);
     health(false, "unhealthy").await;
+}
+
+/// W3C Trace Context.
+#[tokio::test]
+async fn a_trace_goes_with_the_event_to_webhooks_and_processors_and_makes_no_retry_another_request() {
+    let world = World::bridged(Vec::new()).await;
+    let client = world.app.client().await;
+    subscribe(&client, json!({"event_types": ["*"]})).await;
+    let processor = json!({"processor_name": "p", "processor_type": "webhook", "config": {"url": "https://p.test/"}});
+    client.post("/api/v1/events/processors", &processor).await.succeeds();
+    let event = json!({"event_type": "a", "event_id": "0190f3a1-7e1b-7c3d-8e4f-5a6b7c8d9e0f"}).to_string();
+    for trace in [TRACE, &TRACE.replace("00f067aa", "11f067aa"), "nonsense"] {
+        let request = client.request(Method::POST, "/api/v1/events/create").header("traceparent", trace);
+        let answer = client.send(request, Body::from(event.clone())).await.ok();
+        assert_eq!(answer["metadata"], json!({"traceparent": TRACE}), "it is the first request again");
+    }
+    world.settle().await;
+    for url in ["https://shop.test/hooks", "https://p.test/"] {
+        let [sent] = &world.receivers.requests(url)[..] else { panic!("one request to {url}") };
+        assert_eq!(sent.header("traceparent"), TRACE, "{url}");
+    }
+    assert_eq!(header(&of(&world, BridgeStream::Events)[0], "traceparent"), Some(TRACE));
+}
+
+/// The store is away: nothing is acknowledged, and nothing is lost or doubled when it is back.
+#[tokio::test]
+async fn a_message_that_the_store_does_not_take_comes_again() {
+    let world = World::bridged(vec![orders()]).await;
+    world.broker.send(&orders(), "order.placed", None, br#"{"type":"order.placed","id":"m-1","data":{"user_id":"u1"}}"#);
+    let ports = world.background.bridging().unwrap().ingest;
+    let away = Away;
+    let refusing = IngestMessagesPorts { append: AppendPorts { log: &away, ..ports.append }, ..ports };
+    let refused = ingest_messages(&refusing, &orders(), 10, Duration::ZERO).await.unwrap();
+    assert_eq!(refused, Ingested { taken: 1, again: 1, ..Ingested::default() });
+    assert_eq!(ingest(&world).await, Ingested { taken: 1, stored: 1, ..Ingested::default() });
+    assert_eq!(ingest(&world).await, Ingested::default());
+}
+
+/// A log that never answers.
+struct Away;
+
+fn away<T>() -> Result<T, StoreError> {
+    Err(StoreError::Unavailable("away".into()))
+}
+
+#[async_trait]
+impl CommitLog for Away {
+    async fn head(&self, _: &StreamKey) -> Result<Version, StoreError> {
+        away()
+    }
+    async fn commit_at(&self, _: &Slot) -> Result<Option<Commit>, StoreError> {
+        away()
+    }
+    async fn commit_holding(&self, _: &StreamKey, _: Version) -> Result<Option<Commit>, StoreError> {
+        away()
+    }
+    async fn is_placed(&self, _: EventId, _: Option<&OrganizationId>) -> Result<bool, StoreError> {
+        away()
+    }
+    async fn put(&self, _: &[Commit]) -> Result<Put, StoreError> {
+        away()
+    }
+    async fn put_noting(&self, _: &[Commit], _: &TogetherWith) -> Result<PutNoting, StoreError> {
+        away()
+    }
+    async fn claim(&self, _: &ClaimKey) -> Result<Option<Claim>, StoreError> {
+        away()
+    }
+    async fn put_claim(&self, _: &ClaimKey, _: &Claim) -> Result<Option<Claim>, StoreError> {
+        away()
+    }
+    async fn move_claim(&self, _: &ClaimKey, _: Fence, _: &Claim) -> Result<bool, StoreError> {
+        away()
+    }
 }

@@ -14,13 +14,14 @@ use axum::routing::get;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use lambda_http::http::header::CONTENT_TYPE;
-use lambda_http::http::{HeaderMap, Method};
+use lambda_http::http::{HeaderMap, HeaderValue, Method};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt as _, Response};
 use shared::http::problem::{Problem, ProblemKind};
 use shared::http::request::MAX_BODY_BYTES;
-use shared::http::respond::{Addressee, respond};
+use shared::http::respond::{Addressee, X_REQUEST_ID, respond};
 use shared::http::routes::{self, Destination};
+use shared::ports::random::Random;
 use tokio::net::TcpListener;
 
 use crate::background::Background;
@@ -77,7 +78,9 @@ async fn answer(
 ) -> AxumResponse {
     let began = Instant::now();
     let function = function_of(request.method(), request.uri().path());
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    // Whoever names no request gets a name for it, by which its line in the log is found.
+    head.headers.entry(X_REQUEST_ID).or_insert_with(|| new_request_id(&*background.app.random));
     let source = source(peer.ip(), &head.headers, trusted_proxies);
     // No more of a body is read than any route takes.
     let read = Limited::new(body, MAX_BODY_BYTES).collect().await;
@@ -94,6 +97,10 @@ async fn answer(
     };
     background.metrics.answered(function, response.status().as_u16(), began.elapsed());
     to_axum(response)
+}
+
+fn new_request_id(random: &dyn Random) -> HeaderValue {
+    HeaderValue::from_str(&format!("{:016x}", random.number())).unwrap_or_else(|_| HeaderValue::from_static("none"))
 }
 
 /// The function that a request is for.

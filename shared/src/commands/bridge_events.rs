@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::{join, join_all};
+use tracing::Instrument as _;
 
 use super::dispatch_events::{group_of, to_json};
+use super::event_span;
 use super::send_webhook::WriteEvent;
 use crate::domain::bridge::{BridgeMessage, DATA_OMITTED};
 use crate::domain::claim::Slot;
@@ -145,7 +147,8 @@ async fn bridge(
                     let trace = TraceParent::of(&event.details);
                     // They go to different streams, so neither has to wait for the other.
                     let stored = publish(ports, BridgeMessage::domain_event(stored, trace.as_ref()));
-                    let (event, stored) = join(publish_event(ports, definitions, event, None), stored).await;
+                    let span = event_span::of(&event);
+                    let (event, stored) = join(publish_event(ports, definitions, event, None), stored).instrument(span).await;
                     bridged.published += event? + stored?;
                 }
             }

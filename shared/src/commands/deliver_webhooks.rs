@@ -10,9 +10,11 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use tracing::Instrument as _;
 
 use super::bridge_events::{group_of_name, told_to_bridge};
 use super::dispatch_events::{delivery_messages, event_ref, stream_message, to_json};
+use super::event_span;
 use super::send_webhook::{SendWebhookPorts, Sent, WriteEvent, send_to_subscription};
 use crate::domain::bridge::Bridging;
 use crate::domain::claim::Slot;
@@ -259,6 +261,17 @@ async fn deliver_event(
         }
     }
     let Some(event) = read_event(ports, work).await? else { return Ok(()) };
+    let span = event_span::of(&event);
+    deliver_read(ports, definitions, subscription, work, event).instrument(span).await
+}
+
+async fn deliver_read(
+    ports: &DeliverWebhooksPorts<'_>,
+    definitions: &Definitions,
+    subscription: &Subscription,
+    work: &DeliveryWork,
+    event: Event,
+) -> Delivering<()> {
     if !(subscription.organization.is_none() || subscription.organization.as_ref() == event.organization()) {
         tracing::error!(subscription_id = %subscription.id, "an event of another organization was not sent");
         return Ok(());

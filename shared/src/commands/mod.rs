@@ -8,6 +8,7 @@ pub mod collect_events;
 pub mod count_events;
 pub mod deliver_webhooks;
 pub mod dispatch_events;
+mod event_span;
 pub mod ingest_messages;
 mod known_versions;
 pub mod manage_dead_letters;

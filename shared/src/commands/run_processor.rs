@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use super::append::{AppendError, AppendPorts, AppendRequest, append};
 use super::dispatch_events::group_of;
+use super::event_span;
 use super::send_webhook::{SendWebhookPorts, WriteEvent, headers_signed_with, send_webhook, trace_header};
+use tracing::Instrument as _;
+
 use crate::domain::body;
 use crate::domain::definitions::Definitions;
 use crate::domain::delivery::{DeliveryId, Verdict};
@@ -78,7 +81,7 @@ pub async fn run_processor(
         End::Skipped("the processor was switched off after the event was recorded".to_owned())
     } else {
         match processor.action() {
-            Ok(action) => act(ports, definitions, processor, &action, event).await,
+            Ok(action) => act(ports, definitions, processor, &action, event).instrument(event_span::of(event)).await,
             Err(problems) => {
                 let fields: Vec<&str> = problems.iter().map(|problem| problem.field.as_str()).collect();
                 End::hopeless(format!("the processor's config cannot be understood: {}", fields.join(", ")))

@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
+use tracing::Instrument as _;
 
 use super::bridge_events::again_to_bridge;
 use super::dispatch_events::{event_ref, to_json};
+use super::event_span;
 use super::replay_batch::{Batch, KnownStreams, ReplayBatchPorts, next_batch};
 use super::run_processor::{RunProcessorPorts, run_processor};
 use super::send_webhook::send_to_subscription;
@@ -319,7 +321,7 @@ impl Sending<'_> {
                 outcome = Some((event.commit, self.ports.batch.outcomes.outcome(event.commit).await?.0));
             }
             let of_commit = outcome.as_ref().and_then(|(_, outcome)| outcome.as_ref());
-            match self.send(&self.observed(event, of_commit)).await {
+            match self.send(&self.observed(event, of_commit)).instrument(event_span::of(event)).await {
                 Answer::End(end) => {
                     match end {
                         EventEnd::Failed(_) => _ = self.failed_in_a_row.fetch_add(1, Ordering::Relaxed),

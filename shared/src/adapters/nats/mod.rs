@@ -360,12 +360,9 @@ mod tests {
     #[test]
     fn consumers_of_different_subjects_have_different_names() {
         let feed = |subject: &str| IngestFeed { stream: "S".to_owned(), subject: subject.parse().unwrap() };
-        assert_eq!(durable_name("event-service", &feed("order.>")), "event-service-order_all-4ec4f30c");
+        assert_eq!(durable_name("event-service", &feed("order.>")), "event-service-order_all-d1f0e028");
         assert_ne!(durable_name("e", &feed("a.b")), durable_name("e", &feed("a_b")));
-        let longest = durable_name(
-            "event-service",
-            &feed(&"x.".repeat(500).trim_end_matches('.').replace("x.x", "*.>y".trim_matches('y')).replace('>', "x")),
-        );
+        let longest = durable_name("event-service", &feed(&["x"; 500].join(".")));
         assert!(longest.len() < 100, "{longest}");
     }
 }

@@ -230,7 +230,7 @@ mod tests {
             details.metadata.to_value(),
             json!({
                 "region": "eu", "correlation_id": "c-1", "source_service": "order_service", "original_event_id": "m-1", "original_version": "2.1.0",
-                "nats_subject": "orders.placed", "received_at": "2026-11-23T12:00:00Z",
+                "nats_subject": "orders.placed", "received_at": "2026-11-23T12:00:00.000000Z",
                 "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             })
         );

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsEvent;
+use futures::future::join_all;
 use lambda_runtime::{Error, LambdaEvent};
 use serde_json::{Value, json};
 use shared::commands::bridge_events::{BridgeEventsPorts, QueuedWork, bridge_events};
@@ -25,8 +26,8 @@ pub const NATS_LAG_SECONDS: &str = "NatsLagSeconds";
 /// A lag below this is how it always is, and not worth a line.
 const LAG_WORTH_TELLING: Duration = Duration::from_secs(10);
 
-/// How many messages are taken in at a time.
-const BATCH: usize = 200;
+/// How many messages are taken in at a time: of a megabyte each, if they are as large as most servers allow.
+const BATCH: usize = 100;
 /// How long before its time is up an invocation takes nothing more in.
 const RESERVE: Duration = Duration::from_secs(15);
 /// How long it takes in at least: for who calls it without a time limit.
@@ -35,6 +36,9 @@ const USUAL_TIME: Duration = Duration::from_secs(40);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest that it waits.
 const LONGEST_PAUSE: Duration = Duration::from_mins(3);
+
+/// How long it may take to say so.
+const MOST_HIDING: Duration = Duration::from_secs(3);
 
 /// What the bridge needs.
 #[derive(Clone, Copy)]
@@ -94,11 +98,15 @@ async fn publish(ports: &Ports<'_>, event: SqsEvent) -> Result<Value, Error> {
         measure(NATS_LAG_SECONDS, Unit::Seconds, lag.as_secs_f64());
     }
     failed.extend(bridged.failed);
-    for (_, receipt, receives) in handed.iter().filter(|(id, ..)| failed.contains(id)) {
+    let left = handed.iter().filter(|(id, ..)| failed.contains(id)).map(async |(_, receipt, receives)| {
         let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(receives.saturating_sub(1).min(12))).min(LONGEST_PAUSE);
         if let Err(error) = ports.queues.hide(&Queue::Work(WorkQueue::Nats), receipt, pause).await {
             tracing::warn!(error = %Chain(&error), "a message waits longer than it has to");
         }
+    });
+    // In a network without a way to SQS nobody answers: then messages come again when their time is up.
+    if tokio::time::timeout(MOST_HIDING, join_all(left)).await.is_err() {
+        tracing::warn!("messages wait longer than they have to: the queue was not reached");
     }
     let failures: Vec<Value> = failed.into_iter().map(|id| json!({ "itemIdentifier": id })).collect();
     Ok(json!({ "batchItemFailures": failures }))

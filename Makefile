@@ -50,7 +50,7 @@ check: ## Run what CI checks besides the tests; ARGS name single steps, e.g. ARG
 	@scripts/check $(ARGS)
 
 bench: ## Measure the service on this machine; SMALL=1 for a short run, ARGS go to it
-	@scripts/setup
+	@scripts/setup nats
 	@cargo build --profile local -p tools --bin bench
 	@exec $(LOCAL)/bench $(if $(filter-out 0,$(SMALL)),--small) $(ARGS)
 

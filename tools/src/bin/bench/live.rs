@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use futures::StreamExt as _;
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use local::background::{self, Background};
+use local::metrics::Metrics;
 use local::server;
 use local::tail::Tail;
 use serde::Deserialize;
@@ -18,12 +20,15 @@ use shared::adapters::aws::Connection;
 use shared::adapters::dynamodb::{DynamoEvents, Meter, TimeShards, connect, connect_metered, table};
 use shared::adapters::embedded::{DataLocation, EmbeddedDynamo};
 use shared::adapters::embedded_queues::{EmbeddedQueues, QueuesLocation};
-use shared::adapters::memory::MemoryBus;
+use shared::adapters::memory::{MemoryBridgeStatus, MemoryBus};
+use shared::adapters::nats::settings::{IngestFeeds, NatsSettings, NatsStreams, NoNatsServer};
 use shared::adapters::system::{SystemClock, SystemRandom, SystemTimer};
 use shared::adapters::webhook::HttpWebhooks;
 use shared::domain::access::ApiKeySecret;
 use shared::domain::webhook_url::AllowedHosts;
+use shared::ports::bridge_status::BridgeStatusStore;
 use shared::ports::random::Random as _;
+use shared::testing::message_broker::nats_server::NatsServer;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -52,6 +57,8 @@ const STREAMS: u64 = 128;
 const RECEIVERS: usize = 32;
 /// How many events they get, for each second of the pace.
 const EVENTS_A_SECOND: u64 = 20;
+/// How many events are published, and taken in, at once for each second of the pace.
+const NATS_EVENTS_A_SECOND: u64 = 500;
 /// How long to wait for what is late.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How often to look whether all is done.
@@ -85,6 +92,11 @@ type Arrival = (DateTime<Utc>, Bytes);
 
 impl Live {
     async fn start() -> Result<Self, BenchError> {
+        Self::bridged(None).await
+    }
+
+    /// The service with a bridge, if there is a server to publish on.
+    async fn bridged(nats: Option<NatsSettings>) -> Result<Self, BenchError> {
         let folder = tempfile::tempdir().map_err(BenchError::Socket)?;
         let embedded = EmbeddedDynamo::open(DataLocation::Temporary).await?;
         let client = connect(Connection::local(embedded.endpoint()));
@@ -102,8 +114,12 @@ impl Live {
             webhooks: Arc::new(HttpWebhooks::new(AllowedHosts::default().with_loopback(), clock)),
         };
         let key = ApiKeySecret::from_random(SystemRandom.secret());
-        let app = Arc::new(surroundings.app(&metered, &key));
-        let background = Arc::new(Background::new(app.clone(), queues, Arc::new(MemoryBus::default())));
+        let mut app = surroundings.app(&metered, &key);
+        let status: Arc<dyn BridgeStatusStore> = Arc::new(MemoryBridgeStatus::default());
+        app.bridge = nats.as_ref().map(|_| status.clone());
+        let mut background = Background::new(Arc::new(app), queues, Arc::new(MemoryBus::default()));
+        background.bridge = nats.map(|settings| local::nats::bridge(settings, status, Metrics::default()));
+        let background = Arc::new(background);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(BenchError::Socket)?;
         let url = format!("http://{}", listener.local_addr().map_err(BenchError::Socket)?);
         let (stop, stopped) = watch::channel(false);
@@ -214,7 +230,114 @@ pub(crate) async fn measures(pace: &Pace) -> Result<Vec<Measure>, BenchError> {
         created_to_delivered("created_to_delivered", "none", pace).await?,
         created_to_delivered("created_to_delivered_in_order", "stream", pace).await?,
         deliveries(pace).await?,
-    ])
+    ]
+    .into_iter()
+    .chain(on_nats(pace).await?)
+    .collect())
+}
+
+/// Events on NATS, as somebody who subscribes sees them.
+struct Subscriber {
+    client: async_nats::Client,
+    /// When each came: by its id, or by what its sender calls it.
+    arrivals: Arc<Mutex<Created>>,
+    _hearing: JoinSet<()>,
+}
+
+impl Subscriber {
+    async fn start(server: &NatsServer) -> Result<Self, BenchError> {
+        let client = async_nats::connect(server.url()).await.map_err(|error| BenchError::Nats(error.to_string()))?;
+        let mut messages = client.subscribe("events.backend.>").await.map_err(|error| BenchError::Nats(error.to_string()))?;
+        client.flush().await.map_err(|error| BenchError::Nats(error.to_string()))?;
+        let arrivals: Arc<Mutex<Created>> = Arc::default();
+        let (heard, mut hearing) = (Arc::clone(&arrivals), JoinSet::new());
+        hearing.spawn(async move {
+            while let Some(message) = messages.next().await {
+                let at = tools::now();
+                let event: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+                let id = event["metadata"]["original_event_id"].as_str().or_else(|| event["event_id"].as_str());
+                heard.lock().unwrap_or_else(PoisonError::into_inner).insert(id.unwrap_or_default().to_owned(), at);
+            }
+        });
+        Ok(Self { client, arrivals, _hearing: hearing })
+    }
+
+    /// Waits until all of these have come, and says how long each took.
+    async fn times(&self, sent: &Created) -> Result<Vec<Duration>, BenchError> {
+        let began = Instant::now();
+        loop {
+            let times: Vec<Duration> = {
+                let arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+                sent.iter().filter_map(|(id, at)| Some(between(*at, *arrivals.get(id)?))).collect()
+            };
+            if times.len() == sent.len() {
+                return Ok(times);
+            }
+            if began.elapsed() > PATIENCE {
+                return Err(BenchError::Late { what: "published", left: sent.len() - times.len(), events: sent.len() });
+            }
+            tools::rest(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// How soon events are on NATS, how many go out a second, and how many messages of others become events.
+async fn on_nats(pace: &Pace) -> Result<Vec<Measure>, BenchError> {
+    let server = NatsServer::start();
+    let settings = NatsSettings {
+        servers: server.url().parse().map_err(|error: NoNatsServer| BenchError::Nats(error.to_string()))?,
+        credentials: None,
+        certificates: None,
+        own_name: "event-service".to_owned(),
+        streams: NatsStreams::default(),
+        feeds: IngestFeeds::default(),
+        durable: "event-service".to_owned(),
+        ack_wait: NatsSettings::ACK_WAIT,
+    };
+    let live = Arc::new(Live::bridged(Some(settings)).await?);
+    let subscriber = Subscriber::start(&server).await?;
+    subscriber.times(&live.create_steadily(pace.warm_up).await?).await?;
+    live.meter.reset();
+    let began = Instant::now();
+    let created = live.create_steadily(pace.steady).await?;
+    let took = began.elapsed();
+    let times = subscriber.times(&created).await?;
+    let cost = Cost::of(live.meter.take(), created.len());
+    let steadily = Samples { times, took }.measure((Part::After, format!("created_to_nats_{RATE}")), 0, Per::Event(1), cost);
+    let (out, into) = (flood_out(&live, &subscriber, pace).await?, flood_in(&live, &subscriber, pace).await?);
+    close(live).await?;
+    Ok(vec![steadily, out, into])
+}
+
+/// As many events as fit a batch at once, until all of them are on NATS.
+async fn flood_out(live: &Live, subscriber: &Subscriber, pace: &Pace) -> Result<Measure, BenchError> {
+    live.meter.reset();
+    let (began, mut created) = (Instant::now(), Created::new());
+    for batch in 0..NATS_EVENTS_A_SECOND * pace.steady.as_secs() / 100 {
+        let sent = tools::now();
+        let answer = live.post(BATCH, &Value::Array(sample::orders(&format!("out-{batch}"), batch * 100, 100))).await?;
+        let ids = answer.as_array().into_iter().flatten().filter_map(|event| event["event_id"].as_str());
+        created.extend(ids.map(|id| (id.to_owned(), sent)));
+    }
+    let times = subscriber.times(&created).await?;
+    let (took, cost) = (began.elapsed(), Cost::of(live.meter.take(), created.len()));
+    Ok(Samples { times, took }.measure((Part::After, "nats_out".to_owned()), 0, Per::Event(1), cost))
+}
+
+/// Messages of another service, until all of them are events, which are on NATS again.
+async fn flood_in(live: &Live, subscriber: &Subscriber, pace: &Pace) -> Result<Measure, BenchError> {
+    live.meter.reset();
+    let (began, mut sent) = (Instant::now(), Created::new());
+    for number in 0..NATS_EVENTS_A_SECOND * pace.steady.as_secs() {
+        let id = format!("in-{number}");
+        let message = json!({"id": id, "type": "order.placed", "source": "bench", "data": {"user_id": format!("in-{}", number % STREAMS)}});
+        let payload = message.to_string().into_bytes().into();
+        subscriber.client.publish("events.ingest.order", payload).await.map_err(|error| BenchError::Nats(error.to_string()))?;
+        sent.insert(id, tools::now());
+    }
+    let times = subscriber.times(&sent).await?;
+    let (took, cost) = (began.elapsed(), Cost::of(live.meter.take(), sent.len()));
+    Ok(Samples { times, took }.measure((Part::After, "nats_in_and_out".to_owned()), 0, Per::Event(1), cost))
 }
 
 async fn created_to_processed(pace: &Pace) -> Result<Measure, BenchError> {

@@ -120,6 +120,8 @@ enum BenchError {
     Background(#[from] BackgroundError),
     #[error("{left} of {events} events had not been {what} in time")]
     Late { what: &'static str, left: usize, events: usize },
+    #[error("NATS failed: {0}")]
+    Nats(String),
     #[error("the store cannot be filled")]
     Fill(#[from] AppendError),
     #[error(transparent)]

@@ -141,7 +141,7 @@ fn goal(measure: &Measure) -> Option<Goal> {
         "replay_dry_run" => ("< 500 ms".to_owned(), p50_ms < 500.0),
         "process" => ("≤ 1.1 write units".to_owned(), at_most(write_units, 1.1)),
         "deliver" => ("no write units".to_owned(), at_most(write_units, 0.0)),
-        "created_to_processed_100" | "created_to_delivered_100" | "created_to_delivered_in_order_100" => {
+        "created_to_processed_100" | "created_to_delivered_100" | "created_to_delivered_in_order_100" | "created_to_nats_100" => {
             ("p50 and p99 < 150 ms here, < 1 s anywhere".to_owned(), p99_ms < 150.0)
         }
         "create_http_32" => ("> 1000 /s".to_owned(), per_second > 1000.0),

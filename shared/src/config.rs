@@ -33,12 +33,6 @@ pub fn required(name: &'static str) -> Result<String, ConfigError> {
     optional(name).ok_or(ConfigError::Missing(name))
 }
 
-/// The value of a variable, or another if it is unset or empty.
-#[must_use]
-pub fn optional_or(name: &'static str, otherwise: &str) -> String {
-    optional(name).unwrap_or_else(|| otherwise.to_owned())
-}
-
 /// The value of a variable as something else, if it is set.
 ///
 /// # Errors

@@ -28,7 +28,7 @@ impl Function {
     /// [`ConfigError`] if a variable cannot be read.
     pub fn start(name: &'static str) -> Result<Self, ConfigError> {
         let level = config::parsed("LOG_LEVEL")?.unwrap_or(Level::WARN);
-        let service = config::optional_or("SERVICE_NAME", "event-service");
+        let service = config::optional("SERVICE_NAME").unwrap_or_else(|| "event-service".to_owned());
         let invocations = Invocations::new(name, &service, || SystemClock.now().millis(), |line| eprintln!("{line}"));
         invocations.start(level);
         std::panic::set_hook(Box::new(|panic| {

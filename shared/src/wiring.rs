@@ -186,7 +186,8 @@ pub fn nats() -> Result<crate::adapters::nats::settings::NatsSettings, ConfigErr
         let is_plain = prefix.as_ref().is_none_or(SubjectPattern::is_subject);
         if is_plain { Ok(prefix) } else { Err(ConfigError::Invalid { name, problem: "may have no wildcard".to_owned() }) }
     };
-    let usual = NatsStreams::default();
+    let NatsSettings { streams: usual, feeds, durable, ack_wait, own_name, servers, .. } =
+        NatsSettings::at(config::parsed("NATS_URL")?.ok_or(ConfigError::Missing("NATS_URL"))?);
     let domain_prefix = prefix("NATS_DOMAIN_PREFIX")?;
     let streams = NatsStreams {
         events: config::parsed("NATS_EVENTS_STREAM")?.map_or(usual.events, |StreamName(name)| name),
@@ -201,32 +202,28 @@ pub fn nats() -> Result<crate::adapters::nats::settings::NatsSettings, ConfigErr
         replicas: config::parsed("NATS_REPLICAS")?.unwrap_or(usual.replicas),
         duplicate_window: config::parsed("NATS_DUPLICATE_SECONDS")?.map_or(usual.duplicate_window, Duration::from_secs),
     };
-    let feeds: IngestFeeds = config::parsed("NATS_INGEST")?.unwrap_or_default();
+    let feeds: IngestFeeds = config::parsed("NATS_INGEST")?.unwrap_or(feeds);
     feeds.check(&streams).map_err(|error| ConfigError::Invalid { name: "NATS_INGEST", problem: error.to_string() })?;
     Ok(NatsSettings {
-        servers: config::parsed("NATS_URL")?.ok_or(ConfigError::Missing("NATS_URL"))?,
+        servers,
         credentials: config::parsed("NATS_CREDENTIALS")?,
         certificates: config::optional("NATS_CA").map(|pem| pem.replace("\\n", "\n")),
-        own_name: config::optional_or("SERVICE_NAME", "event-service"),
+        own_name: config::optional("SERVICE_NAME").unwrap_or(own_name),
         streams,
         feeds,
-        durable: config::parsed("NATS_DURABLE")?.map_or_else(|| "event-service".to_owned(), |StreamName(name)| name),
+        durable: config::parsed("NATS_DURABLE")?.map_or(durable, |StreamName(name)| name),
         ack_wait: config::parsed::<NonZeroU32>("NATS_ACK_WAIT_SECONDS")?
-            .map_or(NatsSettings::ACK_WAIT, |seconds| Duration::from_secs(seconds.get().into())),
+            .map_or(ack_wait, |seconds| Duration::from_secs(seconds.get().into())),
     })
 }
 
 /// The bridge to NATS, as the environment says.
 #[cfg(all(feature = "dynamodb", feature = "sqs", feature = "nats", feature = "collect"))]
 pub struct NatsBridge {
-    /// The table.
-    pub events: DynamoEvents,
-    /// The queue of what is to be published.
-    pub queues: SqsQueues,
+    /// What takes events in.
+    collecting: Collecting,
     /// NATS.
     pub broker: crate::adapters::nats::NatsBroker,
-    heads: crate::commands::append::KnownHeads,
-    gate: crate::commands::check_schemas::SchemaGate,
 }
 
 #[cfg(all(feature = "dynamodb", feature = "sqs", feature = "nats", feature = "collect"))]
@@ -236,35 +233,46 @@ impl NatsBridge {
     /// # Errors
     /// [`ConfigError`] if a variable is missing or cannot be read.
     pub fn from_environment(queues: &[Queue]) -> Result<Self, ConfigError> {
-        let broker = crate::adapters::nats::NatsBroker::new(nats()?);
-        let (heads, gate) = (crate::commands::append::KnownHeads::default(), crate::commands::check_schemas::SchemaGate::default());
-        Ok(Self { events: dynamo_events()?, queues: self::queues(queues)?, broker, heads, gate })
+        Ok(Self { collecting: Collecting::from_environment(queues)?, broker: crate::adapters::nats::NatsBroker::new(nats()?) })
+    }
+
+    /// The table.
+    #[must_use]
+    pub const fn events(&self) -> &DynamoEvents {
+        self.collecting.events()
+    }
+
+    /// The queue of what is to be published.
+    #[must_use]
+    pub const fn queues(&self) -> &SqsQueues {
+        &self.collecting.queues
     }
 
     /// What publishing takes.
     #[must_use]
     pub fn publishing(&self) -> crate::commands::bridge_events::BridgeEventsPorts<'_> {
         use crate::commands::bridge_events::BridgeEventsPorts;
-        let (events, write) = (&self.events, crate::http::webhook_body::WRITE_BRIDGED);
+        let (events, write) = (self.events(), crate::http::webhook_body::WRITE_BRIDGED);
         BridgeEventsPorts { log: events, outcomes: events, definitions: events, publisher: &self.broker, write }
     }
 
     /// What taking messages in takes.
     #[must_use]
     pub fn ingesting(&self) -> crate::commands::ingest_messages::IngestMessagesPorts<'_> {
-        use crate::adapters::system::{SystemClock, SystemRandom};
-        use crate::commands::append::AppendPorts;
+        use crate::commands::collect_events::CollectEventsPorts;
         use crate::commands::ingest_messages::IngestMessagesPorts;
+        let CollectEventsPorts { append, rejected, queues: _, clock, definitions, gate } = self.collecting.ports();
+        let (source, events, own_name) = (&self.broker, self.events(), &self.broker.settings().own_name);
         IngestMessagesPorts {
-            source: &self.broker,
-            append: AppendPorts { log: &self.events, random: &SystemRandom, heads: &self.heads },
-            events: &self.events,
-            rejected: &self.events,
-            definitions: &self.events,
-            gate: &self.gate,
-            clock: &SystemClock,
+            source,
+            append,
+            events,
+            rejected,
+            definitions,
+            gate,
+            clock,
             read: crate::http::collect::nats::read_message,
-            own_name: &self.broker.settings().own_name,
+            own_name,
         }
     }
 }

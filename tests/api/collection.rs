@@ -707,8 +707,8 @@ impl QueueSender for NoQueue {
 #[tokio::test]
 async fn while_the_store_does_not_answer_events_wait_in_a_queue() {
     let mut app = TestApp::in_memory();
-    let log = app.app.log.clone();
-    app.app_mut().log = Arc::new(broken());
+    let log = app.app.stores.log.clone();
+    app.app_mut().stores.log = Arc::new(broken());
     let event = |number: usize| json!({"event_type": format!("e{number}"), "session_id": "s", "message_id": format!("m{number}")});
     let mut told = Vec::new();
     for number in 0..3 {
@@ -718,7 +718,7 @@ async fn while_the_store_does_not_answer_events_wait_in_a_queue() {
     }
     let anonymous = app.anybody().post(FRONTEND, &json!({"event_type": "nobody"})).await.ok();
     told.push(anonymous["event_id"].as_str().unwrap().to_owned());
-    app.app_mut().log = log;
+    app.app_mut().stores.log = log;
     let queue = Queue::Work(WorkQueue::Collect);
     let mut messages = Vec::new();
     while let Ok(received) = app.queues.receive(&queue, 10, std::time::Duration::from_mins(1)).await {
@@ -750,7 +750,7 @@ async fn while_the_store_does_not_answer_events_wait_in_a_queue() {
 #[tokio::test]
 async fn without_store_and_queue_a_sender_is_asked_to_send_again() {
     let mut app = TestApp::in_memory();
-    app.app_mut().log = Arc::new(broken());
+    app.app_mut().stores.log = Arc::new(broken());
     app.app_mut().queues = Arc::new(NoQueue);
     let answer = app.anybody().post(FRONTEND, &json!({"event_type": "a"})).await;
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, Some("5")));

@@ -108,14 +108,14 @@ async fn app() -> TestApp {
         .post(SUBSCRIPTIONS, &json!({"event_types": ["a"], "subscription_id": SUBSCRIPTION_ID, "callback_url": address}))
         .await
         .succeeds();
-    let seen = Revision(app.app.definitions.definitions(Freshness::Current).await.unwrap().revision);
-    assert!(app.app.projections.save_projection(&projection(&json!({"id": DEFINITION_ID})), seen).await.unwrap());
-    assert!(app.app.replays.save_replay(&replay(REPLAY_ID, &json!({})), Revision::default()).await.unwrap());
+    let seen = Revision(app.app.stores.definitions.definitions(Freshness::Current).await.unwrap().revision);
+    assert!(app.app.stores.projections.save_projection(&projection(&json!({"id": DEFINITION_ID})), seen).await.unwrap());
+    assert!(app.app.stores.replays.save_replay(&replay(REPLAY_ID, &json!({})), Revision::default()).await.unwrap());
     client.post(SCHEMAS, &json!({"event_type": "a", "schema": {}})).await.succeeds();
     let delivery = delivery(SUBSCRIPTION_ID, 0, DeliveryState::Failed);
     assert_eq!(delivery.id.as_str(), DELIVERY_ID);
     keep_delivery(&app, &delivery).await;
-    app.app.dead_letters.park(&letter(LETTER_ID, WorkQueue::Deliver, None)).await.unwrap();
+    app.app.stores.dead_letters.park(&letter(LETTER_ID, WorkQueue::Deliver, None)).await.unwrap();
     let refused = app.anybody().post("/api/v1/events/frontend/batch", &json!({"events": [{}]})).await.ok();
     assert_eq!(refused["rejected"][0]["rejected_event_id"], REJECTED_ID);
     app

@@ -45,7 +45,7 @@ pub(super) fn letter(id: &str, queue: WorkQueue, organization: Option<&str>) -> 
 async fn app(letters: &[DeadLetter]) -> TestApp {
     let app = TestApp::in_memory();
     for letter in letters {
-        app.app.dead_letters.park(letter).await.unwrap();
+        app.app.stores.dead_letters.park(letter).await.unwrap();
     }
     app
 }
@@ -100,7 +100,7 @@ async fn letters_are_sent_to_their_queues_and_then_removed() {
     assert_eq!(client.post(&redrive, &json!({"subscription_id": "s1"})).await.ok()["count"], 1);
     let sent = messages(&app, WorkQueue::Deliver).await;
     assert_eq!(json!([sent[0]["deliveries"][0]["attempt"], sent[0]["deliveries"][0]["resend"]]), json!([1, true]));
-    let (reopened, _) = app.app.deliveries.delivery(&failed.subscription, &failed.id).await.unwrap();
+    let (reopened, _) = app.app.stores.deliveries.delivery(&failed.subscription, &failed.id).await.unwrap();
     assert_eq!(reopened.map(|delivery| (delivery.state, delivery.round)), Some((DeliveryState::Retrying, 0)));
     assert_eq!(client.get(DEAD_LETTERS).await.ok()["dead_letters"], json!([]));
     assert_eq!(client.post(&redrive, &json!({"all": true})).await.ok()["count"], 0);

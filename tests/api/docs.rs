@@ -140,9 +140,9 @@ async fn answers_have_the_members_that_the_document_says() {
     let subscription = client.post(SUBSCRIPTIONS, &subscription).await;
     let delivery = delivery("s", 0, DeliveryState::Failed);
     keep_delivery(&app, &delivery).await;
-    app.app.dead_letters.park(&letter("1", WorkQueue::Deliver, None)).await.unwrap();
+    app.app.stores.dead_letters.park(&letter("1", WorkQueue::Deliver, None)).await.unwrap();
     let replayed = replay("01a20846-fe00-7000-8000-000000000001", &json!({}));
-    assert!(app.app.replays.save_replay(&replayed, Revision::default()).await.unwrap());
+    assert!(app.app.stores.replays.save_replay(&replayed, Revision::default()).await.unwrap());
     let upcast =
         json!({"event_type": "z", "schema": {}, "version": "2.0.0", "upcast": {"from": "1.0.0", "steps": [{"default": {"a": 1}}]}});
     let rules = json!({"a": [{"set": {"n": "$data.n"}}]});

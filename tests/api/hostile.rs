@@ -633,15 +633,15 @@ async fn everything(client: &Client<'_>) -> Vec<Answer> {
 async fn a_store_that_fails_is_a_5xx_that_tells_nothing_of_the_inside() {
     for (error, status, retry) in [(unavailable as fn() -> StoreError, 503, Some("1")), (corrupt, 500, None)] {
         let mut app = TestApp::in_memory();
-        app.app_mut().log = Arc::new(Broken(error));
-        app.app_mut().events = Arc::new(Broken(error));
-        app.app_mut().definitions = Arc::new(Broken(error));
-        app.app_mut().dead_letters = Arc::new(Broken(error));
+        app.app_mut().stores.log = Arc::new(Broken(error));
+        app.app_mut().stores.events = Arc::new(Broken(error));
+        app.app_mut().stores.definitions = Arc::new(Broken(error));
+        app.app_mut().stores.dead_letters = Arc::new(Broken(error));
         let key = app.client().await;
         // The key is remembered, and then its store is gone too.
         key.get(KEYS).await.succeeds();
         let secret = key.request(Method::GET, "/").headers_ref().unwrap()["x-api-key"].to_str().unwrap().to_owned();
-        app.app_mut().keys = Arc::new(Broken(error));
+        app.app_mut().stores.keys = Arc::new(Broken(error));
         for answer in everything(&app.client_that_presents("x-api-key", &secret)).await {
             assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (status, retry), "{answer}");
             assert!(!answer.text.contains("fire") && !answer.text.contains("arn:"), "{answer}");
@@ -653,10 +653,10 @@ async fn a_store_that_fails_is_a_5xx_that_tells_nothing_of_the_inside() {
 async fn a_store_that_fails_is_told_once_by_each_kind() {
     let mut app = TestApp::in_memory();
     let secret = app.client().await.request(Method::GET, "/").headers_ref().unwrap()["x-api-key"].to_str().unwrap().to_owned();
-    app.app_mut().events = Arc::new(Broken(unavailable));
+    app.app_mut().stores.events = Arc::new(Broken(unavailable));
     let unavailable = app.client_that_presents("x-api-key", &secret).get(STATISTICS).await;
     let unhealthy = app.anybody().get("/health").await;
-    app.app_mut().events = Arc::new(Broken(corrupt));
+    app.app_mut().stores.events = Arc::new(Broken(corrupt));
     let corrupt = app.client_that_presents("x-api-key", &secret).get(STATISTICS).await;
     assert_snapshot!(format!("{unavailable}\n\n{corrupt}\n\n{}", unhealthy.to_string().replace(env!("CARGO_PKG_VERSION"), "[version]")));
 }
@@ -664,7 +664,7 @@ async fn a_store_that_fails_is_told_once_by_each_kind() {
 #[tokio::test]
 async fn a_credential_that_cannot_be_checked_is_no_401() {
     let mut app = TestApp::in_memory();
-    app.app_mut().keys = Arc::new(Broken(unavailable));
+    app.app_mut().stores.keys = Arc::new(Broken(unavailable));
     assert_snapshot!(app.client_that_presents("x-api-key", "evk_00").get(STATISTICS).await);
     app.anybody().get("/health").await.succeeds();
     assert_eq!(app.client_that_presents("authorization", "Bearer a.b.c").get(STATISTICS).await.status, 401, "it is no key");

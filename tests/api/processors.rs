@@ -56,7 +56,7 @@ async fn a_processor_is_made_and_its_secrets_are_masked() {
     for answer in [&made, &client.get(PROCESSORS).await, &client.get(&path(&made.ok())).await] {
         assert!(!answer.text.contains("hidden"), "{answer}");
     }
-    let definitions = app.app.definitions.definitions(Freshness::Current).await.unwrap();
+    let definitions = app.app.stores.definitions.definitions(Freshness::Current).await.unwrap();
     assert!(!format!("{definitions:?}").contains("hidden"));
 }
 
@@ -87,7 +87,7 @@ async fn the_same_name_again_redefines_and_masked_secrets_stay_what_they_are() {
         json!([made["processor_id"], made["created_at"], 3])
     );
     assert_eq!(again["config"], json!({"url": "https://receiver.example/y", "secret": "********"}));
-    let definitions = app.app.definitions.definitions(Freshness::Current).await.unwrap();
+    let definitions = app.app.stores.definitions.definitions(Freshness::Current).await.unwrap();
     assert!(definitions.processors().next().unwrap().config.as_str().contains("hidden-secret"));
     let nothing =
         json!({"processor_name": "q", "processor_type": "webhook", "config": {"url": "https://receiver.example", "secret": "********"}});

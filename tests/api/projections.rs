@@ -144,7 +144,7 @@ async fn a_projection_is_rebuilt_from_its_events() {
     record(&app, &client).await;
     let right = client.get(ORDER).await.ok();
     // Somebody has damaged what is kept.
-    app.app.snapshots.save_snapshot(&key("order:1", None, 1), &snapshot(3), Revision(0)).await.unwrap();
+    app.app.stores.snapshots.save_snapshot(&key("order:1", None, 1), &snapshot(3), Revision(0)).await.unwrap();
     assert_ne!(client.get(ORDER).await.ok()["state"], right["state"]);
     assert_eq!(client.post_text(&format!("{ORDER}/rebuild"), "").await.ok(), right);
     assert_eq!(client.get(ORDER).await.ok(), right);

@@ -83,7 +83,7 @@ async fn app() -> TestApp {
     client.post(SUBSCRIPTIONS, &subscription).await.succeeds();
     keep_delivery(&app, &delivery("mailer", 0, DeliveryState::Failed)).await;
     client.post(PROCESSORS, &json!({"processor_name": "log", "processor_type": "internal", "enabled": false})).await.succeeds();
-    app.app.dead_letters.park(&letter("063900360000000000-0000000000000001", WorkQueue::Deliver, None)).await.unwrap();
+    app.app.stores.dead_letters.park(&letter("063900360000000000-0000000000000001", WorkQueue::Deliver, None)).await.unwrap();
     app.random.seed(1);
     client.post(BATCH, &events).await.succeeds();
     let secret = ApiKeySecret::from_random([0; 32]);
@@ -107,17 +107,18 @@ async fn answer(app: &TestApp, function: &str, sample: &str) -> Option<String> {
     let (app, random) = (&app.app, &*app.random);
     match function {
         "record-events" => {
-            let append = AppendPorts { log: &*app.log, random, heads: &app.heads };
+            let append = AppendPorts { log: &*app.stores.log, random, heads: &app.heads };
             Some(shown(
                 record_events::handle(
-                    &RecordEventsPorts { append, clock: &*app.clock, definitions: &*app.definitions, gate: &app.gate },
+                    &RecordEventsPorts { append, clock: &*app.clock, definitions: &*app.stores.definitions, gate: &app.gate },
                     request(sample),
                 )
                 .await,
             ))
         }
         "read-events" => {
-            let ports = ReadEventsPorts { events: &*app.events, definitions: &*app.definitions, clock: &*app.clock, bridge: None };
+            let ports =
+                ReadEventsPorts { events: &*app.stores.events, definitions: &*app.stores.definitions, clock: &*app.clock, bridge: None };
             Some(shown(read_events::handle(&ports, request(sample)).await))
         }
         "read-projections" => Some(shown(read_projections::handle(&app.projecting(), request(sample)).await)),
@@ -127,7 +128,7 @@ async fn answer(app: &TestApp, function: &str, sample: &str) -> Option<String> {
             Some(shown(replay_events::handle(&ports, request(sample)).await))
         }
         "manage-keys" => {
-            let ports = ManageKeysPorts { keys: &*app.keys, clock: &*app.clock, random };
+            let ports = ManageKeysPorts { keys: &*app.stores.keys, clock: &*app.clock, random };
             Some(shown(manage_keys::handle(&ports, request(sample)).await))
         }
         "manage-subscriptions" => Some(shown(manage_subscriptions::handle(&app.subscriptions(), request(sample)).await)),
@@ -147,7 +148,7 @@ async fn answer(app: &TestApp, function: &str, sample: &str) -> Option<String> {
             Some(shown(receive_rudderstack::handle(&ports, request(sample)).await))
         }
         "receive-analytics" => {
-            let access = CheckAccessPorts { keys: &*app.keys, tokens: None, clock: &*app.clock, cache: &app.cache };
+            let access = CheckAccessPorts { keys: &*app.stores.keys, tokens: None, clock: &*app.clock, cache: &app.cache };
             let ports = receive_analytics::Ports { collect: app.collecting(), access, settings: &app.collect };
             Some(shown(receive_analytics::handle(&ports, request(sample)).await))
         }
@@ -156,7 +157,7 @@ async fn answer(app: &TestApp, function: &str, sample: &str) -> Option<String> {
             Some(shown(receive_cloudevents::handle(&ports, request(sample)).await))
         }
         "authorize" => {
-            let ports = CheckAccessPorts { keys: &*app.keys, tokens: None, clock: &*app.clock, cache: &app.cache };
+            let ports = CheckAccessPorts { keys: &*app.stores.keys, tokens: None, clock: &*app.clock, cache: &app.cache };
             let verdict = authorize::handle(&ports, serde_json::from_str(sample).unwrap()).await;
             Some(format!("{:#}", serde_json::to_value(verdict).unwrap()))
         }

@@ -28,11 +28,11 @@ pub(super) fn delivery(subscription: &str, seconds: u64, state: DeliveryState) -
 }
 
 pub(super) async fn keep_delivery(app: &TestApp, delivery: &Delivery) {
-    assert!(app.app.deliveries.save_delivery(delivery, Revision(0)).await.unwrap());
+    assert!(app.app.stores.deliveries.save_delivery(delivery, Revision(0)).await.unwrap());
 }
 
 async fn kept(app: &TestApp, delivery: &Delivery) -> Delivery {
-    app.app.deliveries.delivery(&delivery.subscription, &delivery.id).await.unwrap().0.unwrap()
+    app.app.stores.deliveries.delivery(&delivery.subscription, &delivery.id).await.unwrap().0.unwrap()
 }
 
 /// The bodies of the messages in a queue, oldest first.
@@ -101,7 +101,7 @@ async fn a_secret_is_shown_in_the_answer_that_set_it_and_never_again() {
         assert!(hides(answer), "{answer}");
     }
     assert!(answers[1].ok()["webhook_secret"].as_str().unwrap().contains('…'), "{}", answers[1]);
-    let definitions = app.app.definitions.definitions(Freshness::Current).await.unwrap();
+    let definitions = app.app.stores.definitions.definitions(Freshness::Current).await.unwrap();
     let shown = format!("{definitions:?}");
     assert!(secrets.iter().all(|secret| !shown.contains(secret)), "{shown}");
 }
@@ -249,16 +249,16 @@ async fn one_that_is_enabled_again_or_moves_begins_anew() {
     let made = make(&client, json!({"subscription_id": "s1"})).await;
     let id = "s1".parse().unwrap();
     for change in [json!({"enabled": true}), json!({"callback_url": "https://receiver.example/2"})] {
-        let (_, revision) = app.app.deliveries.health(&id).await.unwrap();
+        let (_, revision) = app.app.stores.deliveries.health(&id).await.unwrap();
         let failing = Health { failures: 12, failing_since: Some(app.now()), open_until: Some(app.now()), ..Health::default() };
-        assert!(app.app.deliveries.save_health(&id, &failing, revision).await.unwrap());
+        assert!(app.app.stores.deliveries.save_health(&id, &failing, revision).await.unwrap());
         if change.get("enabled").is_some() {
             client.patch(&path(&made), &json!({"enabled": false})).await.succeeds();
         }
         assert_eq!(client.get(&path(&made)).await.ok()["health"]["consecutive_failures"], 12);
         app.pass(10);
         client.patch(&path(&made), &change).await.succeeds();
-        let definitions = app.app.definitions.definitions(Freshness::Current).await.unwrap();
+        let definitions = app.app.stores.definitions.definitions(Freshness::Current).await.unwrap();
         let subscription = definitions.subscription(&id).unwrap();
         // What waits is sent to the new address, and nothing of the time while it was disabled.
         let active_since = if change.get("enabled").is_some() { app.now() } else { subscription.active_since };
@@ -419,15 +419,15 @@ async fn everything_that_was_missed_is_recovered_in_any_order_or_by_streams() {
     let stream: StreamRef = serde_json::from_value(json!({"organization": "org_1", "stream_id": "order:1"})).unwrap();
     let id = "s2".parse().unwrap();
     let lane = Lane { sent: Version::new(3), leased_until: None, waits_until: Some(app.now()), waits_since: None };
-    assert!(app.app.deliveries.save_lane(&id, &stream, &lane, Revision(0)).await.unwrap());
+    assert!(app.app.stores.deliveries.save_lane(&id, &stream, &lane, Revision(0)).await.unwrap());
     let done = client.post(&format!("{SUBSCRIPTIONS}/s2/recover"), &all).await.ok();
     assert_eq!(done["count"], 3);
-    let (lane, _) = app.app.deliveries.lane(&id, &stream).await.unwrap();
+    let (lane, _) = app.app.stores.deliveries.lane(&id, &stream).await.unwrap();
     assert_eq!(lane, Some(Lane { sent: Version::new(1), ..Lane::default() }));
     let sent = messages(&app, WorkQueue::Deliver).await;
     let streams: Vec<Value> = sent.iter().map(|work| json!([work["kind"], work["stream_id"], work["through"]])).collect();
     assert_eq!(json!(streams), json!([["stream", "order:1", 3], ["stream", "order:2", 1]]));
-    let definitions = app.app.definitions.definitions(Freshness::Current).await.unwrap();
+    let definitions = app.app.stores.definitions.definitions(Freshness::Current).await.unwrap();
     assert!(definitions.subscription(&id).unwrap().active_since.to_string() == since, "what was recorded before is sent too");
 }
 

@@ -497,7 +497,7 @@ async fn no_route_lets_a_bound_key_reach_into_another_organization() {
     let processor = b.post(PROCESSORS, &processor).await.ok()["processor_id"].as_str().unwrap().to_owned();
     let letter =
         DeadLetter { reason: "secret".to_owned(), ..letter("063900360000000000-0000000000000001", WorkQueue::Deliver, Some("org_b")) };
-    world.app.app.dead_letters.park(&letter).await.unwrap();
+    world.app.app.stores.dead_letters.park(&letter).await.unwrap();
     let owned = async || {
         let mut answers = Vec::new();
         for path in [KEYS, SUBSCRIPTIONS, PROCESSORS, DEAD_LETTERS, &format!("{SUBSCRIPTIONS}/{subscription}/deliveries")] {

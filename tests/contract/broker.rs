@@ -60,16 +60,8 @@ mod nats {
     use super::*;
 
     fn settings(server: &NatsServer) -> NatsSettings {
-        NatsSettings {
-            servers: server.url().parse().unwrap(),
-            credentials: None,
-            certificates: None,
-            own_name: "event-service".to_owned(),
-            streams: NatsStreams::default(),
-            feeds: IngestFeeds(vec![feed()]),
-            durable: "event-service".to_owned(),
-            ack_wait: Duration::from_secs(2),
-        }
+        let usual = NatsSettings::at(server.url().parse().unwrap());
+        NatsSettings { feeds: IngestFeeds(vec![feed()]), ack_wait: Duration::from_secs(2), ..usual }
     }
 
     struct OnNats {

@@ -383,7 +383,7 @@ async fn record_batch(client: &Client<'_>, count: usize) {
 
 /// How often it was saved.
 async fn saves(world: &World, id: &str) -> u64 {
-    world.app.app.replays.replay(&id.parse().unwrap()).await.unwrap().1.0
+    world.app.app.stores.replays.replay(&id.parse().unwrap()).await.unwrap().1.0
 }
 
 /// However many events a commit has.
@@ -561,11 +561,11 @@ impl QueueSender for Mortal {
 #[async_trait]
 impl ReplayStore for Mortal {
     async fn replay(&self, id: &ReplayId) -> Result<(Option<Replay>, Revision), StoreError> {
-        self.app.replays.replay(id).await
+        self.app.stores.replays.replay(id).await
     }
 
     async fn save_replay(&self, replay: &Replay, seen: Revision) -> Result<bool, StoreError> {
-        self.effect(self.app.replays.save_replay(replay, seen)).await
+        self.effect(self.app.stores.replays.save_replay(replay, seen)).await
     }
 
     async fn replays(
@@ -574,11 +574,11 @@ impl ReplayStore for Mortal {
         after: Option<&ReplayId>,
         most: usize,
     ) -> Result<(Vec<Replay>, Option<ReplayId>), StoreError> {
-        self.app.replays.replays(organization, after, most).await
+        self.app.stores.replays.replays(organization, after, most).await
     }
 
     async fn due_replays(&self, now: Timestamp, most: usize) -> Result<Vec<(Replay, Revision)>, StoreError> {
-        self.app.replays.due_replays(now, most).await
+        self.app.stores.replays.due_replays(now, most).await
     }
 }
 
@@ -620,7 +620,7 @@ impl Interrupted {
             batch: app.replay_batches(),
             timer: &*app.timer,
             run: RunProcessorPorts {
-                append: AppendPorts { log: &*app.log, random: &*app.random, heads: &app.heads },
+                append: AppendPorts { log: &*app.stores.log, random: &*app.random, heads: &app.heads },
                 webhooks: SendWebhookPorts { sender: &mortal, clock: &*app.clock },
                 queues: &mortal,
                 bus: Some(&bus),
@@ -651,7 +651,7 @@ impl Interrupted {
     async fn recover(&self) {
         self.app.pass(600);
         let app = &self.app.app;
-        for (replay, _) in app.replays.due_replays(self.app.now(), 10).await.unwrap() {
+        for (replay, _) in app.stores.replays.due_replays(self.app.now(), 10).await.unwrap() {
             app.queues.send(&Queue::Work(WorkQueue::Replay), &[shared::commands::run_replays::replay_message(&replay)]).await.unwrap();
         }
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use lambda_http::http::request::Builder;
 use lambda_http::http::{HeaderMap, Method, StatusCode};
 use lambda_http::{Body, Request};
-use local::app::{App, Checking};
+use local::app::{App, Checking, Stores};
 use serde_json::Value;
 use shared::adapters::embedded_queues::{EmbeddedQueues, QueuesLocation};
 use shared::adapters::memory::{
@@ -20,22 +20,9 @@ use shared::commands::check_schemas::SchemaGate;
 use shared::domain::access::{ApiKey, ApiKeySecret, Scope};
 use shared::domain::timestamp::Timestamp;
 use shared::http::collect::settings::CollectSettings;
-use shared::ports::commit_log::CommitLog;
-use shared::ports::counter_store::CounterStore;
-use shared::ports::dead_letters::DeadLetters;
-use shared::ports::definition_store::DefinitionStore;
-use shared::ports::delivery_log::DeliveryLog;
-use shared::ports::event_reader::EventReader;
 use shared::ports::key_store::KeyStore;
-use shared::ports::outcome_log::OutcomeLog;
-use shared::ports::projection_store::{ProjectionDefinitionStore, ProjectionStore};
 use shared::ports::queue::QueueSender;
 use shared::ports::random::Random;
-use shared::ports::rejected_events::RejectedEvents;
-use shared::ports::replay_store::ReplayStore;
-use shared::ports::schema_store::SchemaStore;
-use shared::ports::stream_reader::StreamReader;
-use shared::ports::timeline::Timeline;
 use shared::ports::token_verifier::TokenVerifier;
 use shared::ports::webhook_sender::WebhookSender;
 use shared::queries::check_access::KeyCache;
@@ -93,49 +80,6 @@ pub struct TestApp {
     keys_made: AtomicU64,
 }
 
-/// What keeps the state of a service.
-struct Kept {
-    log: Arc<dyn CommitLog>,
-    events: Arc<dyn EventReader>,
-    keys: Arc<dyn KeyStore>,
-    definitions: Arc<dyn DefinitionStore>,
-    streams: Arc<dyn StreamReader>,
-    projections: Arc<dyn ProjectionDefinitionStore>,
-    snapshots: Arc<dyn ProjectionStore>,
-    schemas: Arc<dyn SchemaStore>,
-    timeline: Arc<dyn Timeline>,
-    outcomes: Arc<dyn OutcomeLog>,
-    replays: Arc<dyn ReplayStore>,
-    deliveries: Arc<dyn DeliveryLog>,
-    dead_letters: Arc<dyn DeadLetters>,
-    rejected: Arc<dyn RejectedEvents>,
-    counters: Arc<dyn CounterStore>,
-}
-
-impl Kept {
-    /// All of it on one store.
-    fn on(store: &Store) -> Self {
-        let events = Arc::new(store.events.clone());
-        Self {
-            log: events.clone(),
-            events: events.clone(),
-            keys: events.clone(),
-            definitions: events.clone(),
-            streams: events.clone(),
-            projections: events.clone(),
-            snapshots: events.clone(),
-            schemas: events.clone(),
-            timeline: events.clone(),
-            outcomes: events.clone(),
-            replays: events.clone(),
-            deliveries: events.clone(),
-            dead_letters: events.clone(),
-            rejected: events.clone(),
-            counters: events,
-        }
-    }
-}
-
 impl TestApp {
     /// A service on memory adapters.
     ///
@@ -144,7 +88,7 @@ impl TestApp {
     #[must_use]
     pub fn in_memory() -> Self {
         let events = Arc::new(MemoryEvents::default());
-        let kept = Kept {
+        let stores = Stores {
             log: events.clone(),
             events: events.clone(),
             keys: Arc::new(MemoryKeys::default()),
@@ -161,7 +105,7 @@ impl TestApp {
             rejected: Arc::new(MemoryRejectedEvents::default()),
             counters: Arc::new(MemoryCounters::default()),
         };
-        Self::new(kept, Self::stopped_clock(), None)
+        Self::new(stores, Self::stopped_clock(), None)
     }
 
     /// A service on the embedded DynamoDB. Statistics there know what [`Store::count`] has counted.
@@ -170,7 +114,7 @@ impl TestApp {
     /// If the queues do not open.
     #[must_use]
     pub fn on(store: &Store) -> Self {
-        Self::new(Kept::on(store), Self::stopped_clock(), None)
+        Self::new(Stores::on(&store.events), Self::stopped_clock(), None)
     }
 
     /// The same on a clock, queues and receivers of the test's own.
@@ -179,7 +123,7 @@ impl TestApp {
     /// If the queues do not open.
     #[must_use]
     pub fn on_with(store: &Store, clock: Arc<StoppedClock>, queues: Arc<dyn QueueSender>, webhooks: Arc<dyn WebhookSender>) -> Self {
-        Self::new(Kept::on(store), clock, Some((queues, webhooks)))
+        Self::new(Stores::on(&store.events), clock, Some((queues, webhooks)))
     }
 
     /// The clock of a service: it stands at noon.
@@ -189,28 +133,14 @@ impl TestApp {
     }
 
     #[expect(clippy::expect_used, reason = "a test without its queues can only stop")]
-    fn new(kept: Kept, clock: Arc<StoppedClock>, own: Option<(Arc<dyn QueueSender>, Arc<dyn WebhookSender>)>) -> Self {
+    fn new(stores: Stores, clock: Arc<StoppedClock>, own: Option<(Arc<dyn QueueSender>, Arc<dyn WebhookSender>)>) -> Self {
         let random = Arc::new(RepeatedRandom::new(1));
         let webhooks = Arc::new(MemoryWebhooks::default());
         let queues = EmbeddedQueues::open(QueuesLocation::Memory, clock.clone()).expect("the queues open");
         let (takes, sends) = own.unwrap_or_else(|| (Arc::new(queues.clone()), webhooks.clone()));
         let app = App {
-            log: kept.log,
-            events: kept.events,
-            keys: kept.keys,
-            definitions: kept.definitions,
-            streams: kept.streams,
-            projections: kept.projections,
-            snapshots: kept.snapshots,
-            schemas: kept.schemas,
+            stores,
             gate: SchemaGate::default(),
-            timeline: kept.timeline,
-            outcomes: kept.outcomes,
-            replays: kept.replays,
-            deliveries: kept.deliveries,
-            dead_letters: kept.dead_letters,
-            rejected: kept.rejected,
-            counters: kept.counters,
             queues: takes,
             webhooks: sends,
             tokens: None,
@@ -300,7 +230,7 @@ impl TestApp {
     /// Where its keys are.
     #[must_use]
     pub fn keys(&self) -> &dyn KeyStore {
-        &*self.app.keys
+        &*self.app.stores.keys
     }
 }
 

@@ -62,8 +62,8 @@ use shared::queries::read_projection::{MOST_EVENTS, ReadProjectionPorts};
 
 use crate::limits::RateLimits;
 
-/// The service, on whatever ports it is given.
-pub struct App {
+/// What keeps the state of a service.
+pub struct Stores {
     /// Where events go.
     pub log: Arc<dyn CommitLog>,
     /// Where events are read.
@@ -84,8 +84,6 @@ pub struct App {
     pub projections: Arc<dyn ProjectionDefinitionStore>,
     /// Where schemas are kept.
     pub schemas: Arc<dyn SchemaStore>,
-    /// What is known of schemas.
-    pub gate: SchemaGate,
     /// Where snapshots are kept.
     pub snapshots: Arc<dyn ProjectionStore>,
     /// Where deliveries are kept.
@@ -96,6 +94,39 @@ pub struct App {
     pub rejected: Arc<dyn RejectedEvents>,
     /// Knows how processors have done.
     pub counters: Arc<dyn CounterStore>,
+}
+
+impl Stores {
+    /// All of it on one table.
+    #[must_use]
+    pub fn on(events: &DynamoEvents) -> Self {
+        let events = Arc::new(events.clone());
+        Self {
+            log: events.clone(),
+            events: events.clone(),
+            keys: events.clone(),
+            streams: events.clone(),
+            definitions: events.clone(),
+            timeline: events.clone(),
+            outcomes: events.clone(),
+            replays: events.clone(),
+            projections: events.clone(),
+            schemas: events.clone(),
+            snapshots: events.clone(),
+            deliveries: events.clone(),
+            dead_letters: events.clone(),
+            rejected: events.clone(),
+            counters: events,
+        }
+    }
+}
+
+/// The service, on whatever ports it is given.
+pub struct App {
+    /// What keeps its state.
+    pub stores: Stores,
+    /// What is known of schemas.
+    pub gate: SchemaGate,
     /// Takes work for later.
     pub queues: Arc<dyn QueueSender>,
     /// Sends webhooks.
@@ -124,34 +155,6 @@ pub struct App {
     pub limits: Option<RateLimits>,
 }
 
-/// What a service has besides its table.
-pub struct Surroundings {
-    /// Takes work for later.
-    pub queues: Arc<dyn QueueSender>,
-    /// Sends webhooks.
-    pub webhooks: Arc<dyn WebhookSender>,
-    /// Checks tokens, if any are accepted.
-    pub tokens: Option<Arc<dyn TokenVerifier>>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// Waits.
-    pub timer: Arc<dyn Timer>,
-    /// Gives random bits.
-    pub random: Arc<dyn Random>,
-    /// Keys seen lately.
-    pub cache: KeyCache,
-    /// Whether requests need a credential.
-    pub access: Checking,
-    /// What the operator has decided about collecting.
-    pub collect: CollectSettings,
-    /// What RudderStack shows, if it has to.
-    pub rudderstack: Option<WebhookSecret>,
-    /// Knows how the bridge to NATS is, if there is one.
-    pub bridge: Option<Arc<dyn BridgeStatusStore>>,
-    /// How much one sender may have collected.
-    pub limits: Option<RateLimits>,
-}
-
 /// Whether requests need a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checking {
@@ -162,43 +165,6 @@ pub enum Checking {
 }
 
 impl App {
-    /// The service on a table.
-    #[must_use]
-    pub fn on(events: &DynamoEvents, surroundings: Surroundings) -> Self {
-        let events = Arc::new(events.clone());
-        Self {
-            log: events.clone(),
-            events: events.clone(),
-            keys: events.clone(),
-            definitions: events.clone(),
-            streams: events.clone(),
-            schemas: events.clone(),
-            gate: SchemaGate::default(),
-            timeline: events.clone(),
-            outcomes: events.clone(),
-            replays: events.clone(),
-            projections: events.clone(),
-            snapshots: events.clone(),
-            deliveries: events.clone(),
-            dead_letters: events.clone(),
-            rejected: events.clone(),
-            counters: events,
-            queues: surroundings.queues,
-            webhooks: surroundings.webhooks,
-            tokens: surroundings.tokens,
-            clock: surroundings.clock,
-            timer: surroundings.timer,
-            random: surroundings.random,
-            heads: KnownHeads::default(),
-            cache: surroundings.cache,
-            access: surroundings.access,
-            collect: surroundings.collect,
-            rudderstack: surroundings.rudderstack,
-            bridge: surroundings.bridge,
-            limits: surroundings.limits,
-        }
-    }
-
     /// Answers a request as the deployed service does: authorizer first, then the function.
     pub async fn answer(&self, request: Request) -> Response<Body> {
         let matched = match routes::find(request.method(), path(&request)) {
@@ -235,7 +201,12 @@ impl App {
         match endpoint {
             Endpoint::RecordEvents(_) => {
                 record_events::handle(
-                    &RecordEventsPorts { append: self.append(), clock: &*self.clock, definitions: &*self.definitions, gate: &self.gate },
+                    &RecordEventsPorts {
+                        append: self.append(),
+                        clock: &*self.clock,
+                        definitions: &*self.stores.definitions,
+                        gate: &self.gate,
+                    },
                     request,
                 )
                 .await
@@ -245,7 +216,7 @@ impl App {
             Endpoint::ManageProcessors(_) => manage_processors::handle(&self.processors(), request).await,
             Endpoint::ManageDeadLetters(_) => manage_dead_letters::handle(&self.letters(), request).await,
             Endpoint::ManageKeys(_) => {
-                let ports = ManageKeysPorts { keys: &*self.keys, clock: &*self.clock, random: &*self.random };
+                let ports = ManageKeysPorts { keys: &*self.stores.keys, clock: &*self.clock, random: &*self.random };
                 manage_keys::handle(&ports, request).await
             }
             Endpoint::CollectFrontend(_) => {
@@ -258,7 +229,7 @@ impl App {
                 self.limited(request, async |request| receive_rudderstack::handle(&ports, request).await).await
             }
             Endpoint::ReceiveAnalytics(_) => {
-                let access = CheckAccessPorts { keys: &*self.keys, tokens: None, clock: &*self.clock, cache: &self.cache };
+                let access = CheckAccessPorts { keys: &*self.stores.keys, tokens: None, clock: &*self.clock, cache: &self.cache };
                 let ports = receive_analytics::Ports { collect: self.collecting(), access, settings: &self.collect };
                 self.limited(request, async |request| receive_analytics::handle(&ports, request).await).await
             }
@@ -288,8 +259,10 @@ impl App {
         }
     }
 
-    fn append(&self) -> AppendPorts<'_> {
-        AppendPorts { log: &*self.log, random: &*self.random, heads: &self.heads }
+    /// What adding events takes.
+    #[must_use]
+    pub fn append(&self) -> AppendPorts<'_> {
+        AppendPorts { log: &*self.stores.log, random: &*self.random, heads: &self.heads }
     }
 
     /// What collectors need.
@@ -297,10 +270,10 @@ impl App {
     pub fn collecting(&self) -> CollectEventsPorts<'_> {
         CollectEventsPorts {
             append: self.append(),
-            rejected: &*self.rejected,
+            rejected: &*self.stores.rejected,
             queues: &*self.queues,
             clock: &*self.clock,
-            definitions: &*self.definitions,
+            definitions: &*self.stores.definitions,
             gate: &self.gate,
         }
     }
@@ -308,38 +281,53 @@ impl App {
     /// What `store-collected` needs.
     #[must_use]
     pub fn storing(&self) -> StoreHeldPorts<'_> {
-        StoreHeldPorts { append: self.append(), rejected: &*self.rejected, clock: &*self.clock }
+        StoreHeldPorts { append: self.append(), rejected: &*self.stores.rejected, clock: &*self.clock }
     }
 
     fn reads(&self) -> ReadEventsPorts<'_> {
-        ReadEventsPorts { events: &*self.events, definitions: &*self.definitions, clock: &*self.clock, bridge: self.bridge.as_deref() }
+        ReadEventsPorts {
+            events: &*self.stores.events,
+            definitions: &*self.stores.definitions,
+            clock: &*self.clock,
+            bridge: self.bridge.as_deref(),
+        }
     }
 
     /// What `read-projections` needs.
     #[must_use]
     pub fn projecting(&self) -> ProjectionPorts<'_> {
-        let definitions = &*self.definitions;
+        let definitions = &*self.stores.definitions;
         ProjectionPorts {
-            read: ReadProjectionPorts { streams: &*self.streams, snapshots: &*self.snapshots, definitions, most_events: MOST_EVENTS },
-            manage: ManageProjectionsPorts { definitions, projections: &*self.projections, clock: &*self.clock, random: &*self.random },
+            read: ReadProjectionPorts {
+                streams: &*self.stores.streams,
+                snapshots: &*self.stores.snapshots,
+                definitions,
+                most_events: MOST_EVENTS,
+            },
+            manage: ManageProjectionsPorts {
+                definitions,
+                projections: &*self.stores.projections,
+                clock: &*self.clock,
+                random: &*self.random,
+            },
         }
     }
 
     /// What `manage-schemas` needs.
     #[must_use]
     pub fn registering(&self) -> ManageSchemasPorts<'_> {
-        ManageSchemasPorts { definitions: &*self.definitions, schemas: &*self.schemas, clock: &*self.clock }
+        ManageSchemasPorts { definitions: &*self.stores.definitions, schemas: &*self.stores.schemas, clock: &*self.clock }
     }
 
     /// What finding the events of replays takes.
     #[must_use]
     pub fn replay_batches(&self) -> ReplayBatchPorts<'_> {
         ReplayBatchPorts {
-            streams: &*self.streams,
-            timeline: &*self.timeline,
-            log: &*self.log,
-            outcomes: &*self.outcomes,
-            definitions: &*self.definitions,
+            streams: &*self.stores.streams,
+            timeline: &*self.stores.timeline,
+            log: &*self.stores.log,
+            outcomes: &*self.stores.outcomes,
+            definitions: &*self.stores.definitions,
             clock: &*self.clock,
         }
     }
@@ -355,9 +343,9 @@ impl App {
     pub fn replaying(&self) -> ManageReplaysPorts<'_> {
         let batch = self.replay_batches();
         ManageReplaysPorts {
-            replays: &*self.replays,
+            replays: &*self.stores.replays,
             batch,
-            events: &*self.events,
+            events: &*self.stores.events,
             queues: &*self.queues,
             random: &*self.random,
             bridging: self.bridging(),
@@ -367,11 +355,11 @@ impl App {
     /// What `manage-subscriptions` needs.
     #[must_use]
     pub fn subscriptions(&self) -> SubscriptionPorts<'_> {
-        let (definitions, deliveries, webhooks) = (&*self.definitions, &*self.deliveries, &*self.webhooks);
+        let (definitions, deliveries, webhooks) = (&*self.stores.definitions, &*self.stores.deliveries, &*self.webhooks);
         let (clock, random) = (&*self.clock, &*self.random);
         SubscriptionPorts {
             manage: ManageSubscriptionsPorts { definitions, deliveries, webhooks, clock, random },
-            resend: ResendDeliveriesPorts { definitions, deliveries, events: &*self.events, queues: &*self.queues, clock },
+            resend: ResendDeliveriesPorts { definitions, deliveries, events: &*self.stores.events, queues: &*self.queues, clock },
             test: TestSubscriptionPorts { definitions, webhooks: SendWebhookPorts { sender: webhooks, clock }, random },
         }
     }
@@ -380,9 +368,9 @@ impl App {
     #[must_use]
     pub fn processors(&self) -> ManageProcessorsPorts<'_> {
         ManageProcessorsPorts {
-            definitions: &*self.definitions,
-            counters: &*self.counters,
-            events: &*self.events,
+            definitions: &*self.stores.definitions,
+            counters: &*self.stores.counters,
+            events: &*self.stores.events,
             webhooks: &*self.webhooks,
             clock: &*self.clock,
             timer: &*self.timer,
@@ -394,8 +382,8 @@ impl App {
     #[must_use]
     pub fn letters(&self) -> ManageDeadLettersPorts<'_> {
         ManageDeadLettersPorts {
-            dead_letters: &*self.dead_letters,
-            deliveries: &*self.deliveries,
+            dead_letters: &*self.stores.dead_letters,
+            deliveries: &*self.stores.deliveries,
             queues: &*self.queues,
             clock: &*self.clock,
             random: &*self.random,
@@ -407,7 +395,8 @@ impl App {
         let checked = match self.access {
             Checking::Off => Ok(Caller { name: "anybody".to_owned(), scopes: Scope::ALL.to_vec(), organization: None }),
             Checking::On => {
-                let ports = CheckAccessPorts { keys: &*self.keys, tokens: self.tokens.as_deref(), clock: &*self.clock, cache: &self.cache };
+                let ports =
+                    CheckAccessPorts { keys: &*self.stores.keys, tokens: self.tokens.as_deref(), clock: &*self.clock, cache: &self.cache };
                 authorize::check(&ports, request.headers()).await
             }
         };

@@ -12,7 +12,6 @@ use lambda_runtime::{Context, LambdaEvent};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::adapters::embedded_queues::EmbeddedQueues;
-use shared::commands::append::AppendPorts;
 use shared::commands::archive_events::{
     ArchiveAfter, ArchiveEventsError, ArchiveEventsPorts, ArchiveReach, ArchiveRun, Archived, archive_events as archive,
 };
@@ -123,8 +122,8 @@ impl Background {
     #[must_use]
     pub fn dispatching(&self) -> DispatchEventsPorts<'_> {
         DispatchEventsPorts {
-            log: &*self.app.log,
-            definitions: &*self.app.definitions,
+            log: &*self.app.stores.log,
+            definitions: &*self.app.stores.definitions,
             queues: &*self.app.queues,
             bus: Some(&*self.bus),
             bridging: self.app.bridging(),
@@ -135,7 +134,7 @@ impl Background {
 
     fn running(&self) -> RunProcessorPorts<'_> {
         RunProcessorPorts {
-            append: AppendPorts { log: &*self.app.log, random: &*self.app.random, heads: &self.app.heads },
+            append: self.app.append(),
             webhooks: self.webhooks(),
             queues: &*self.app.queues,
             bus: Some(&*self.bus),
@@ -148,7 +147,7 @@ impl Background {
     #[must_use]
     pub fn replaying(&self) -> RunReplaysPorts<'_> {
         RunReplaysPorts {
-            replays: &*self.app.replays,
+            replays: &*self.app.stores.replays,
             batch: self.app.replay_batches(),
             timer: &*self.app.timer,
             run: self.running(),
@@ -161,10 +160,10 @@ impl Background {
     #[must_use]
     pub fn processing(&self) -> ProcessEventsPorts<'_> {
         ProcessEventsPorts {
-            log: &*self.app.log,
-            outcomes: &*self.app.outcomes,
-            definitions: &*self.app.definitions,
-            dead_letters: &*self.app.dead_letters,
+            log: &*self.app.stores.log,
+            outcomes: &*self.app.stores.outcomes,
+            definitions: &*self.app.stores.definitions,
+            dead_letters: &*self.app.stores.dead_letters,
             run: self.running(),
             random: &*self.app.random,
             processed: &self.processed,
@@ -175,11 +174,11 @@ impl Background {
     #[must_use]
     pub fn delivering(&self) -> DeliverWebhooksPorts<'_> {
         DeliverWebhooksPorts {
-            log: &*self.app.log,
-            outcomes: &*self.app.outcomes,
-            definitions: &*self.app.definitions,
-            deliveries: &*self.app.deliveries,
-            dead_letters: &*self.app.dead_letters,
+            log: &*self.app.stores.log,
+            outcomes: &*self.app.stores.outcomes,
+            definitions: &*self.app.stores.definitions,
+            deliveries: &*self.app.stores.deliveries,
+            dead_letters: &*self.app.stores.dead_letters,
             queues: &*self.app.queues,
             bus: Some(&*self.bus),
             bridging: self.app.bridging(),
@@ -195,18 +194,18 @@ impl Background {
     pub fn bridging(&self) -> Option<nats_bridge::Ports<'_>> {
         let Bridge { broker, status, own_name } = self.bridge.as_ref()?;
         let bridge = BridgeEventsPorts {
-            log: &*self.app.log,
-            outcomes: &*self.app.outcomes,
-            definitions: &*self.app.definitions,
+            log: &*self.app.stores.log,
+            outcomes: &*self.app.stores.outcomes,
+            definitions: &*self.app.stores.definitions,
             publisher: &**broker,
             write: WRITE_BRIDGED,
         };
         let ingest = IngestMessagesPorts {
             source: &**broker,
-            append: AppendPorts { log: &*self.app.log, random: &*self.app.random, heads: &self.app.heads },
-            events: &*self.app.events,
-            rejected: &*self.app.rejected,
-            definitions: &*self.app.definitions,
+            append: self.app.append(),
+            events: &*self.app.stores.events,
+            rejected: &*self.app.stores.rejected,
+            definitions: &*self.app.stores.definitions,
             gate: &self.app.gate,
             clock: &*self.app.clock,
             read: read_message,
@@ -219,16 +218,17 @@ impl Background {
     #[must_use]
     pub fn sweeping(&self) -> sweep::Ports<'_> {
         let sweep = SweepPorts {
-            events: &*self.app.events,
-            definitions: &*self.app.definitions,
-            deliveries: &*self.app.deliveries,
-            dead_letters: &*self.app.dead_letters,
-            replays: &*self.app.replays,
+            events: &*self.app.stores.events,
+            definitions: &*self.app.stores.definitions,
+            deliveries: &*self.app.stores.deliveries,
+            dead_letters: &*self.app.stores.dead_letters,
+            replays: &*self.app.stores.replays,
             queues: &self.queues,
             dead_queues: &self.queues,
             clock: &*self.app.clock,
         };
-        let measure = MeasureServicePorts { events: &*self.app.events, counters: &*self.app.counters, clock: &*self.app.clock };
+        let measure =
+            MeasureServicePorts { events: &*self.app.stores.events, counters: &*self.app.stores.counters, clock: &*self.app.clock };
         sweep::Ports { sweep, measure }
     }
 

@@ -28,6 +28,8 @@ use shared::adapters::folder::FolderObjects;
 use shared::adapters::memory::{MemoryBridgeStatus, MemoryBus, MemoryObjects};
 use shared::adapters::system::{SystemClock, SystemRandom, SystemTimer};
 use shared::adapters::webhook::HttpWebhooks;
+use shared::commands::append::KnownHeads;
+use shared::commands::check_schemas::SchemaGate;
 use shared::config::{self, ConfigError};
 use shared::http::openapi;
 use shared::ports::bridge_status::BridgeStatusStore;
@@ -39,7 +41,7 @@ use shared::wiring;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use app::{App, Checking, Surroundings};
+use app::{App, Checking, Stores};
 use background::{Archiving, Background};
 use limits::RateLimits;
 use metrics::{MeteredWebhooks, Metrics};
@@ -140,7 +142,10 @@ async fn serve(options: &Options) -> Result<(), RunError> {
     let tokens = settings::tokens()?;
     // How the bridge is, this process sees for itself.
     let status: Arc<dyn BridgeStatusStore> = Arc::new(MemoryBridgeStatus::default());
-    let surroundings = Surroundings {
+    let app = Arc::new(App {
+        stores: Stores::on(&events),
+        gate: SchemaGate::default(),
+        heads: KnownHeads::default(),
         queues: Arc::new(queues.clone()),
         webhooks: Arc::new(webhooks),
         tokens: tokens.map(|tokens| Arc::new(tokens) as Arc<dyn TokenVerifier>),
@@ -156,8 +161,7 @@ async fn serve(options: &Options) -> Result<(), RunError> {
         rudderstack: wiring::rudderstack_secret()?,
         bridge: nats.as_ref().map(|_| status.clone()),
         limits: NonZeroU32::new(options.collect_rate).map(RateLimits::per_second),
-    };
-    let app = Arc::new(App::on(&events, surroundings));
+    });
     let mut background = Background::new(app.clone(), queues, Arc::new(MemoryBus::default()));
     // The file of the queues is this process's alone, and so is what they ask for.
     background.alone_since = Some(app.clock.now());

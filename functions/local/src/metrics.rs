@@ -19,7 +19,7 @@ use shared::domain::bridge::{BridgeMessage, BridgeStream, IncomingMessage, Inges
 use shared::domain::queue::{Queue, WorkQueue};
 use shared::domain::webhook_url::WebhookUrl;
 use shared::ports::bridge_status::is_connected;
-use shared::ports::message_broker::{BrokerCheck, BrokerError, MessageBroker, MessagePublisher, MessageSource, PublishError};
+use shared::ports::message_broker::{BrokerCheck, BrokerError, MessageBroker, MessagePublisher, MessageSource, NotPublished};
 use shared::ports::queue::QueueReceiver as _;
 use shared::ports::webhook_sender::{SendError, WebhookAnswer, WebhookRequest, WebhookSender};
 use shared::queries::measure_service::measure_service;
@@ -228,17 +228,14 @@ pub struct MeteredBroker<T> {
 
 #[async_trait]
 impl<T: MessageBroker> MessagePublisher for MeteredBroker<T> {
-    async fn publish(&self, messages: &[BridgeMessage]) -> Result<(), PublishError> {
-        let published = self.broker.publish(messages).await;
-        let count = published.as_ref().map_or_else(|error| error.published, |()| messages.len());
-        for message in messages.iter().take(count) {
-            let stream = match message.stream {
-                BridgeStream::Events => "events",
-                BridgeStream::DomainEvents => "domain_events",
-            };
-            self.metrics.published.get_or_create(&label("stream", stream)).inc();
-        }
-        published
+    async fn publish(&self, message: &BridgeMessage) -> Result<(), NotPublished> {
+        self.broker.publish(message).await?;
+        let stream = match message.stream {
+            BridgeStream::Events => "events",
+            BridgeStream::DomainEvents => "domain_events",
+        };
+        self.metrics.published.get_or_create(&label("stream", stream)).inc();
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use shared::commands::bridge_events::{BridgeEventsPorts, QueuedWork, bridge_even
 use shared::commands::ingest_messages::{IngestMessagesPorts, Ingested, ingest_messages};
 use shared::domain::bridge::IngestFeed;
 use shared::domain::queue::{Queue, Receipt, WorkQueue};
+use shared::domain::retry_policy::doubled;
 use shared::domain::timestamp::Timestamp;
 use shared::ports::bridge_status::{BridgeStatus, BridgeStatusStore};
 use shared::ports::message_broker::{BrokerCheck, BrokerError};
@@ -99,7 +100,7 @@ async fn publish(ports: &Ports<'_>, event: SqsEvent) -> Result<Value, Error> {
     }
     failed.extend(bridged.failed);
     let left = handed.iter().filter(|(id, ..)| failed.contains(id)).map(async |(_, receipt, receives)| {
-        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(receives.saturating_sub(1).min(12))).min(LONGEST_PAUSE);
+        let pause = doubled(FIRST_PAUSE, *receives, LONGEST_PAUSE);
         if let Err(error) = ports.queues.hide(&Queue::Work(WorkQueue::Nats), receipt, pause).await {
             tracing::warn!(error = %Chain(&error), "a message waits longer than it has to");
         }
@@ -113,16 +114,13 @@ async fn publish(ports: &Ports<'_>, event: SqsEvent) -> Result<Value, Error> {
 }
 
 async fn take_in(ports: &Ports<'_>, until: Timestamp) -> Result<Value, Error> {
-    let checked = look(ports).await;
-    if let Err(error) = checked {
-        return Err(format!("{error}").into());
-    }
+    look(ports).await?;
     let mut all = Ingested::default();
     let mut waiting = 0;
     for feed in ports.ingest.source.feeds() {
-        let ingested = drain(ports, feed, until).await.map_err(|error| error.to_string())?;
+        let ingested = drain(ports, feed, until).await?;
         all = all.and(ingested);
-        waiting += ports.ingest.source.waiting(feed).await.map_err(|error| error.to_string())?;
+        waiting += ports.ingest.source.waiting(feed).await?;
     }
     #[expect(clippy::cast_precision_loss, reason = "metrics are numbers that people look at")]
     measure(NATS_INGEST_WAITING, Unit::Count, waiting as f64);

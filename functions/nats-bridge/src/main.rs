@@ -10,7 +10,7 @@ use shared::wiring::NatsBridge;
 async fn main() -> Result<(), Error> {
     let function = Function::start("nats-bridge")?;
     let wired = NatsBridge::from_environment(&[Queue::Work(WorkQueue::Nats)])?;
-    let NatsBridge { events, queues, broker, .. } = &wired;
+    let (events, queues, broker) = (wired.events(), wired.queues(), &wired.broker);
     let ports = &Ports { bridge: wired.publishing(), ingest: wired.ingesting(), queues, broker, status: events };
     events.warm_up().await;
     function.serve_events(async |event| handle(ports, event).await).await

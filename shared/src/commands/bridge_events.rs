@@ -19,6 +19,7 @@ use crate::domain::commit::Commit;
 use crate::domain::definitions::Definitions;
 use crate::domain::domain_event::{DomainEvent, ProcessedEvent};
 use crate::domain::event::{BodyDigest, Event};
+use crate::domain::identifiers::{ReplayId, ReplayTargetName};
 use crate::domain::json::JsonObject;
 use crate::domain::outcome::Outcome;
 use crate::domain::query::ObservedEvent;
@@ -85,8 +86,6 @@ pub struct QueuedWork {
 pub struct Bridged {
     /// The ids of those that are to be taken up again, with all that follows them in their groups.
     pub failed: Vec<String>,
-    /// How many messages were published.
-    pub published: usize,
     /// When the oldest event was stored that was published now, as far as it was new.
     pub oldest: Option<Timestamp>,
     /// Why the first of them failed.
@@ -109,7 +108,6 @@ pub async fn bridge_events(ports: &BridgeEventsPorts<'_>, queued: Vec<QueuedWork
     let mut all = Bridged::default();
     for of_group in join_all(groups.into_values().map(|group| bridge_group(ports, &definitions, group))).await {
         all.failed.extend(of_group.failed);
-        all.published += of_group.published;
         all.oldest = [all.oldest, of_group.oldest].into_iter().flatten().min();
         all.error = all.error.or(of_group.error);
     }
@@ -149,13 +147,14 @@ async fn bridge(
                     let stored = publish(ports, BridgeMessage::domain_event(stored, trace.as_ref()));
                     let span = event_span::of(&event);
                     let (event, stored) = join(publish_event(ports, definitions, event, None), stored).instrument(span).await;
-                    bridged.published += event? + stored?;
+                    event?;
+                    stored?;
                 }
             }
         }
         NatsWork::Told { events } => {
             for told in events {
-                bridged.published += publish(ports, BridgeMessage::domain_event(told.clone(), None)).await?;
+                publish(ports, BridgeMessage::domain_event(told.clone(), None)).await?;
             }
         }
         NatsWork::Again { event: place, replay_id, name } => {
@@ -163,17 +162,15 @@ async fn bridge(
             let Some(event) = commit.to_events().into_iter().nth(place.index) else { return Ok(()) };
             let (outcome, _) = ports.outcomes.outcome(event.commit).await?;
             if let Some(name) = name {
-                let mut observed = definitions.observe(event, outcome.as_ref());
-                definitions.upcast([&mut observed.event]);
+                let observed = definitions.observe_newest(event, outcome.as_ref());
                 let body = (ports.write.replayed)(&observed, Some(replay_id));
-                bridged.published += publish(ports, BridgeMessage::replayed(&observed.event, replay_id, name, body)).await?;
-                return Ok(());
+                return publish(ports, BridgeMessage::replayed(&observed.event, replay_id, name, body)).await;
             }
             let trace = TraceParent::of(&event.details);
             let told = told_of(&event, place.index, outcome.as_ref());
-            bridged.published += publish_event(ports, definitions, event, outcome.as_ref()).await?;
+            publish_event(ports, definitions, event, outcome.as_ref()).await?;
             for told in told {
-                bridged.published += publish(ports, BridgeMessage::domain_event(told, trace.as_ref())).await?;
+                publish(ports, BridgeMessage::domain_event(told, trace.as_ref())).await?;
             }
         }
     }
@@ -203,18 +200,15 @@ async fn publish_event(
     definitions: &Definitions,
     event: Event,
     outcome: Option<&Outcome>,
-) -> Result<usize, BridgeEventsError> {
-    let mut observed = definitions.observe(event, outcome);
-    definitions.upcast([&mut observed.event]);
+) -> Result<(), BridgeEventsError> {
+    let mut observed = definitions.observe_newest(event, outcome);
     let message = BridgeMessage::event(&observed.event, (ports.write.event)(&observed));
-    match ports.publisher.publish(&[message]).await {
-        Ok(()) => return Ok(1),
-        Err(error) => match error.cause {
-            NotPublished::TooLarge(bytes) => {
-                tracing::warn!(event_id = %observed.event.id, bytes, "an event is published without its payload: the broker takes no message of its size");
-            }
-            NotPublished::Broker(error) => return Err(error.into()),
-        },
+    match ports.publisher.publish(&message).await {
+        Ok(()) => return Ok(()),
+        Err(NotPublished::TooLarge(bytes)) => {
+            tracing::warn!(event_id = %observed.event.id, bytes, "an event is published without its payload: the broker takes no message of its size");
+        }
+        Err(NotPublished::Broker(error)) => return Err(error.into()),
     }
     let details = &mut observed.event.details;
     for object in [&mut details.data, &mut details.metadata, &mut details.context, &mut details.properties] {
@@ -226,18 +220,14 @@ async fn publish_event(
 }
 
 /// Publishes one message. What is too large even so is given up: nobody can ever get it there.
-async fn publish(ports: &BridgeEventsPorts<'_>, message: BridgeMessage) -> Result<usize, BridgeEventsError> {
-    let messages = [message];
-    match ports.publisher.publish(&messages).await {
-        Ok(()) => Ok(1),
-        Err(error) => match error.cause {
-            NotPublished::Broker(error) => Err(error.into()),
-            NotPublished::TooLarge(bytes) => {
-                let [message] = &messages;
-                tracing::error!(subject = message.subject, id = message.id, bytes, "a message is too large for the broker and is left out");
-                Ok(0)
-            }
-        },
+async fn publish(ports: &BridgeEventsPorts<'_>, message: BridgeMessage) -> Result<(), BridgeEventsError> {
+    match ports.publisher.publish(&message).await {
+        Ok(()) => Ok(()),
+        Err(NotPublished::Broker(error)) => Err(error.into()),
+        Err(NotPublished::TooLarge(bytes)) => {
+            tracing::error!(subject = message.subject, id = message.id, bytes, "a message is too large for the broker and is left out");
+            Ok(())
+        }
     }
 }
 
@@ -273,8 +263,9 @@ pub fn told_to_bridge(group: &str, events: &[DomainEvent]) -> Vec<Outgoing> {
 
 /// A message that has an event of a replay published.
 #[must_use]
-pub fn again_to_bridge(work: &NatsWork, event: &EventRef) -> Outgoing {
-    in_group(group_of(&StreamKey::from(&event.stream)), work)
+pub fn again_to_bridge(event: EventRef, replay_id: ReplayId, name: Option<ReplayTargetName>) -> Outgoing {
+    let group = group_of(&StreamKey::from(&event.stream));
+    in_group(group, &NatsWork::Again { event, replay_id, name })
 }
 
 /// The group that work of a stream belongs to; none if it is of no stream.
@@ -290,11 +281,11 @@ pub fn group_of_work(work: &NatsWork) -> Option<String> {
 /// The group of what is told of something that is of no stream.
 #[must_use]
 pub fn group_of_name(name: &str) -> String {
-    format!("{:032x}", BodyDigest::of(name.as_bytes()).0)
+    BodyDigest::of(name.as_bytes()).to_string()
 }
 
 fn in_group(group: String, work: &NatsWork) -> Outgoing {
     let body = to_json(work);
-    let deduplication = format!("{:032x}", BodyDigest::of(body.as_bytes()).0);
+    let deduplication = BodyDigest::of(body.as_bytes()).to_string();
     Outgoing::ordered(MessageOrder { group, deduplication }, body)
 }

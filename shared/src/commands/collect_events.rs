@@ -174,7 +174,10 @@ fn hold(
     let mut close = |held: &mut HeldEvents| {
         if !held.events.is_empty() {
             let body = to_json(&CollectWork::Events(HeldEvents { events: std::mem::take(&mut held.events), ..held.clone() }));
-            messages.push(Outgoing::ordered(MessageOrder { group: group.clone(), deduplication: deduplication(&body) }, body));
+            messages.push(Outgoing::ordered(
+                MessageOrder { group: group.clone(), deduplication: BodyDigest::of(body.as_bytes()).to_string() },
+                body,
+            ));
         }
     };
     for index in &failed.open {
@@ -205,11 +208,6 @@ fn random_id(ports: &CollectEventsPorts<'_>) -> EventId {
     EventId::new(uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid())
 }
 
-/// What tells a message from every other.
-fn deduplication(body: &str) -> String {
-    format!("{:032x}", BodyDigest::of(body.as_bytes()).0)
-}
-
 /// Keeps events that could not be read. What cannot be kept now is queued; if that fails as well it is lost, but not unsaid: the
 /// answer tells its sender what is wrong with it.
 pub async fn keep_rejected(ports: &CollectEventsPorts<'_>, events: Vec<RejectedEvent>) {
@@ -217,7 +215,10 @@ pub async fn keep_rejected(ports: &CollectEventsPorts<'_>, events: Vec<RejectedE
     let mut messages = Vec::new();
     for event in events {
         let body = to_json(&CollectWork::Rejected(vec![event]));
-        messages.push(Outgoing::ordered(MessageOrder { group: "rejected".to_owned(), deduplication: deduplication(&body) }, body));
+        messages.push(Outgoing::ordered(
+            MessageOrder { group: "rejected".to_owned(), deduplication: BodyDigest::of(body.as_bytes()).to_string() },
+            body,
+        ));
     }
     if let Err(queue) = ports.queues.send(&Queue::Work(WorkQueue::Collect), &messages).await {
         let (error, queue) = (crate::telemetry::Chain(&error), crate::telemetry::Chain(&queue));

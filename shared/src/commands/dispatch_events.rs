@@ -232,7 +232,7 @@ pub fn process_messages(stream: &StreamKey, commits: &[Version], again: &str) ->
     let group = group_of(stream);
     let message = |commits: &[Version]| {
         let body = to_json(&ProcessWork { stream: StreamRef::from(stream), commits: commits.to_vec() });
-        let deduplication = format!("{:032x}", BodyDigest::of(format!("{body}{again}").as_bytes()).0);
+        let deduplication = BodyDigest::of(format!("{body}{again}").as_bytes()).to_string();
         Outgoing::ordered(MessageOrder { group: group.clone(), deduplication }, body)
     };
     commits.chunks(COMMITS_A_MESSAGE).map(message).collect()
@@ -242,7 +242,7 @@ pub fn process_messages(stream: &StreamKey, commits: &[Version], again: &str) ->
 #[must_use]
 pub fn group_of(stream: &StreamKey) -> String {
     let organization = stream.organization.as_ref().map_or("", |organization| organization.as_str());
-    format!("{:032x}", BodyDigest::of(format!("{organization}/{}", stream.stream).as_bytes()).0)
+    BodyDigest::of(format!("{organization}/{}", stream.stream).as_bytes()).to_string()
 }
 
 pub(super) fn to_json<T: serde::Serialize>(work: &T) -> String {

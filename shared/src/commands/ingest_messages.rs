@@ -8,6 +8,7 @@ use super::collect_events::{StoreHeldPorts, Taken, store_or_leave};
 use crate::domain::bridge::{IncomingMessage, IngestFeed, MessageReceipt, Settlement};
 use crate::domain::collected_event::CollectedEvent;
 use crate::domain::rejected_event::RejectedEvent;
+use crate::domain::retry_policy::doubled;
 use crate::domain::timestamp::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::definition_store::DefinitionStore;
@@ -194,6 +195,5 @@ async fn is_stored(events: &dyn EventReader, event: &CollectedEvent) -> Result<b
 
 /// When a message that was not dealt with comes again.
 fn again(message: &IncomingMessage) -> Settlement {
-    let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(message.deliveries.saturating_sub(1).min(10)));
-    Settlement::Again(doubled.min(LONGEST_PAUSE))
+    Settlement::Again(doubled(FIRST_PAUSE, message.deliveries, LONGEST_PAUSE))
 }

@@ -32,7 +32,7 @@ use crate::domain::replay::{EventEnd, Lease, Replay, ReplayState, ReplayTally, T
 use crate::domain::subscription::Subscription;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::trace::TraceParent;
-use crate::domain::work::{NatsWork, ReplayWork, StreamRef};
+use crate::domain::work::{ReplayWork, StreamRef};
 use crate::ports::definition_store::Freshness;
 use crate::ports::event_bus::BusEntry;
 use crate::ports::queue::QueueError;
@@ -321,7 +321,7 @@ impl Sending<'_> {
                 outcome = Some((event.commit, self.ports.batch.outcomes.outcome(event.commit).await?.0));
             }
             let of_commit = outcome.as_ref().and_then(|(_, outcome)| outcome.as_ref());
-            match self.send(&self.observed(event, of_commit)).instrument(event_span::of(event)).await {
+            match self.send(&self.definitions.observe_newest(event.clone(), of_commit)).instrument(event_span::of(event)).await {
                 Answer::End(end) => {
                     match end {
                         EventEnd::Failed(_) => _ = self.failed_in_a_row.fetch_add(1, Ordering::Relaxed),
@@ -347,12 +347,6 @@ impl Sending<'_> {
             }
         }
         Ok(sent)
-    }
-
-    fn observed(&self, event: &Event, outcome: Option<&Outcome>) -> ObservedEvent {
-        let mut observed = self.definitions.observe(event.clone(), outcome);
-        self.definitions.upcast([&mut observed.event]);
-        observed
     }
 
     async fn send(&self, observed: &ObservedEvent) -> Answer {
@@ -455,9 +449,8 @@ impl Sending<'_> {
             return Answer::Gone(NO_NATS.to_owned());
         }
         self.pace.wait(self.ports).await;
-        let place = event_ref(event);
-        let work = NatsWork::Again { event: place.clone(), replay_id: self.replay.id.clone(), name: name.cloned() };
-        match self.ports.run.queues.send(&Queue::Work(WorkQueue::Nats), &[again_to_bridge(&work, &place)]).await {
+        let message = again_to_bridge(event_ref(event), self.replay.id.clone(), name.cloned());
+        match self.ports.run.queues.send(&Queue::Work(WorkQueue::Nats), &[message]).await {
             Ok(()) => Answer::End(EventEnd::Taken),
             Err(error) => Answer::Again(error.to_string(), Duration::ZERO),
         }

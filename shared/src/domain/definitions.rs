@@ -255,6 +255,14 @@ impl Definitions {
         ObservedEvent::new(event, outcome)
     }
 
+    /// The same with the event in the newest version of its schema: for those outside, who know no other.
+    #[must_use]
+    pub fn observe_newest(&self, event: Event, outcome: Option<&Outcome>) -> ObservedEvent {
+        let mut observed = self.observe(event, outcome);
+        self.upcast([&mut observed.event]);
+        observed
+    }
+
     /// How many of a commit's events are given to a processor.
     #[must_use]
     pub fn count_to_process(&self, commit: &Commit) -> usize {

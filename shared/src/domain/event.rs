@@ -156,6 +156,13 @@ impl BodyDigest {
     }
 }
 
+/// 32 hexadecimal digits.
+impl std::fmt::Display for BodyDigest {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{:032x}", self.0)
+    }
+}
+
 /// A stored event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {

@@ -103,6 +103,12 @@ impl RetryPolicy {
     }
 }
 
+/// How long to wait after this attempt, from 1: so long after the first, and twice as long each time, but no longer than `longest`.
+#[must_use]
+pub fn doubled(first: Duration, attempt: u32, longest: Duration) -> Duration {
+    first.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(longest)
+}
+
 /// Up to a tenth more or less than a delay, so that what failed together is not tried again together.
 ///
 /// `random` is any number.

@@ -9,12 +9,12 @@ use crate::domain::bridge::{BridgeMessage, IncomingMessage, IngestFeed, MessageR
 /// Publishes messages. Held to `testing::message_broker`.
 #[async_trait]
 pub trait MessagePublisher: Send + Sync {
-    /// Publishes messages one after the other: none before the one before it is kept by the broker. One that the broker has
-    /// already, by its id, counts as published.
+    /// Publishes a message, and returns when the broker keeps it: whoever waits for that before the next one keeps their order. One that
+    /// the broker has already, by its id, counts as published.
     ///
     /// # Errors
-    /// [`PublishError`] says how many were published before one was not: none after that one was tried.
-    async fn publish(&self, messages: &[BridgeMessage]) -> Result<(), PublishError>;
+    /// [`NotPublished`] says why it was not.
+    async fn publish(&self, message: &BridgeMessage) -> Result<(), NotPublished>;
 }
 
 /// Takes messages of others. Held to `testing::message_broker`.
@@ -62,17 +62,6 @@ impl<T: MessagePublisher + MessageSource + BrokerCheck> MessageBroker for T {}
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the message broker is not available: {0}")]
 pub struct BrokerError(pub String);
-
-/// Not all messages were published.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("message {published} of a call was not published")]
-pub struct PublishError {
-    /// How many were published before it.
-    pub published: usize,
-    /// Why it was not.
-    #[source]
-    pub cause: NotPublished,
-}
 
 /// Why a message was not published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

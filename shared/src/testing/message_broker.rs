@@ -42,6 +42,12 @@ async fn fetch(broker: &dyn ObservedBroker, most: usize) -> Vec<IncomingMessage>
     broker.source().fetch(&feed(broker), most, Duration::from_millis(300)).await.unwrap()
 }
 
+async fn publish(broker: &dyn ObservedBroker, messages: &[BridgeMessage]) {
+    for message in messages {
+        broker.publisher().publish(message).await.unwrap();
+    }
+}
+
 fn bodies(messages: &[IncomingMessage]) -> Vec<&str> {
     messages.iter().map(|message| std::str::from_utf8(&message.body).unwrap()).collect()
 }
@@ -51,8 +57,8 @@ pub async fn messages_are_published_as_they_are_and_in_their_order(broker: &dyn 
     let events: Vec<BridgeMessage> =
         (0..20).map(|number| message(BridgeStream::Events, ["backend.order.a", "frontend.click.b.c"][number % 2], number)).collect();
     let told = [message(BridgeStream::DomainEvents, "event.stored", 1)];
-    broker.publisher().publish(&events).await.unwrap();
-    broker.publisher().publish(&told).await.unwrap();
+    publish(broker, &events).await;
+    publish(broker, &told).await;
     for (stream, expected) in [(BridgeStream::Events, events.as_slice()), (BridgeStream::DomainEvents, &told)] {
         let expected: Vec<_> = expected.iter().map(|message| (message.subject.clone(), message.id.clone(), message.body.clone())).collect();
         assert_eq!(broker.published(stream).await, expected);
@@ -62,8 +68,8 @@ pub async fn messages_are_published_as_they_are_and_in_their_order(broker: &dyn 
 /// However often it is published, within the window.
 pub async fn a_message_of_one_id_is_kept_once(broker: &dyn ObservedBroker) {
     let messages = [message(BridgeStream::Events, "backend.order.a", 1), message(BridgeStream::Events, "backend.order.a", 2)];
-    broker.publisher().publish(&messages).await.unwrap();
-    broker.publisher().publish(&messages).await.unwrap();
+    publish(broker, &messages).await;
+    publish(broker, &messages).await;
     assert_eq!(broker.published(BridgeStream::Events).await.len(), 2);
 }
 

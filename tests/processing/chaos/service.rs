@@ -10,7 +10,7 @@ use event_service_tests::app::{RepeatedRandom, TestApp};
 use futures::executor::block_on;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request};
-use local::app::{App, Checking};
+use local::app::{App, Checking, Stores};
 use local::background::Background;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -80,7 +80,7 @@ pub(super) struct Service {
 
 fn process(surroundings: &Arc<Surroundings>, clock: &Arc<StoppedClock>, random: &Arc<RepeatedRandom>) -> Arc<Background> {
     let all = || Arc::clone(surroundings);
-    let app = App {
+    let stores = Stores {
         log: all(),
         events: all(),
         keys: Arc::new(MemoryKeys::default()),
@@ -93,11 +93,14 @@ fn process(surroundings: &Arc<Surroundings>, clock: &Arc<StoppedClock>, random: 
         projections: Arc::new(MemoryEvents::default()),
         snapshots: Arc::new(MemoryProjections::default()),
         schemas: Arc::new(MemoryEvents::default()),
-        gate: SchemaGate::default(),
         deliveries: all(),
         dead_letters: all(),
         rejected: Arc::new(MemoryRejectedEvents::default()),
         counters: all(),
+    };
+    let app = App {
+        stores,
+        gate: SchemaGate::default(),
         queues: all(),
         webhooks: all(),
         tokens: None,
@@ -274,8 +277,8 @@ impl Service {
             let from = heard.lock().unwrap().dispatch[shard].saturating_sub(back);
             let (noticed, end) = surroundings.noticed(shard, from, most);
             let ports = DispatchEventsPorts {
-                log: &*background.app.log,
-                definitions: &*background.app.definitions,
+                log: &*background.app.stores.log,
+                definitions: &*background.app.stores.definitions,
                 queues: &*background.app.queues,
                 bus: Some(&*background.bus),
                 bridging: background.app.bridging(),
@@ -294,7 +297,7 @@ impl Service {
         async move {
             let from = heard.lock().unwrap().count[shard].saturating_sub(back);
             let (changes, end) = surroundings.changes(shard, from, most);
-            let ports = CountEventsPorts { counters: &*background.app.counters, definitions: &*background.app.definitions };
+            let ports = CountEventsPorts { counters: &*background.app.stores.counters, definitions: &*background.app.stores.definitions };
             if count_events(&ports, &ShardId(format!("shard-{shard}")), changes).await.is_ok() {
                 let mut heard = heard.lock().unwrap();
                 heard.count[shard] = heard.count[shard].max(end);

@@ -206,7 +206,7 @@ impl DynamoEvents {
 fn token(commits: &[Commit]) -> String {
     let slots: Vec<String> =
         commits.iter().map(|commit| format!("{:x}|{}", commit.attempt.0, keys::commit_sk(&commit.stream, commit.first))).collect();
-    format!("{:032x}", BodyDigest::of(slots.join("|").as_bytes()).0)
+    BodyDigest::of(slots.join("|").as_bytes()).to_string()
 }
 
 /// What stands in the way of a transaction that was cancelled.

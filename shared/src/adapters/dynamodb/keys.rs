@@ -149,7 +149,7 @@ pub(super) const SCHEMAS_PREFIX: &str = "SC#";
 /// Types may be longer than a key.
 pub(super) fn schemas_sk(organization: Option<&OrganizationId>, event_type: &EventType) -> String {
     let organization = organization.map_or("", OrganizationId::as_str);
-    format!("{SCHEMAS_PREFIX}{:032x}", BodyDigest::of(format!("{organization}\0{event_type}").as_bytes()).0)
+    format!("{SCHEMAS_PREFIX}{}", BodyDigest::of(format!("{organization}\0{event_type}").as_bytes()))
 }
 
 pub(super) fn projection_sk(id: &ProjectionDefinitionId) -> String {

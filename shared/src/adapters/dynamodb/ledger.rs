@@ -95,7 +95,7 @@ fn token(commits: &[Commit], together: &TogetherWith) -> String {
         commits.iter().map(|commit| format!("{:x}|{}", commit.attempt.0, keys::commit_sk(&commit.stream, commit.first))).collect();
     parts.extend(together.notes.iter().map(|note| format!("{}{}{}", keys::ledger_pk(&note.page), keys::mark(note.mark), note.event)));
     parts.extend(together.claims.iter().map(|(key, claim)| format!("{}{:x}", keys::claim_pk(key), claim.fence.0)));
-    format!("{:032x}", BodyDigest::of(parts.join("|").as_bytes()).0)
+    BodyDigest::of(parts.join("|").as_bytes()).to_string()
 }
 
 /// What stands in the way of a condition.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::domain::bridge::{BridgeMessage, BridgeStream, IncomingMessage, IngestFeed, MessageReceipt, Settlement};
 use crate::ports::bridge_status::{BridgeStatus, BridgeStatusStore};
-use crate::ports::message_broker::{BrokerCheck, BrokerError, MessagePublisher, MessageSource, NotPublished, PublishError};
+use crate::ports::message_broker::{BrokerCheck, BrokerError, MessagePublisher, MessageSource, NotPublished};
 use crate::ports::store_error::StoreError;
 
 /// A broker that keeps what is published, and gives what it is given.
@@ -104,21 +104,16 @@ fn down() -> BrokerError {
 
 #[async_trait]
 impl MessagePublisher for MemoryBroker {
-    async fn publish(&self, messages: &[BridgeMessage]) -> Result<(), PublishError> {
+    async fn publish(&self, message: &BridgeMessage) -> Result<(), NotPublished> {
         let mut state = self.state();
-        for (published, message) in messages.iter().enumerate() {
-            if state.most_bytes.is_some_and(|most| message.body.len() > most) {
-                return Err(PublishError { published, cause: NotPublished::TooLarge(message.body.len()) });
-            }
-            if state.known.contains(&(message.stream, message.id.clone())) && state.fails_after != Some(0) {
-                continue;
-            }
-            match &mut state.fails_after {
-                Some(0) => return Err(PublishError { published, cause: down().into() }),
-                Some(more) => *more -= 1,
-                None => {}
-            }
-            state.known.insert((message.stream, message.id.clone()));
+        if state.most_bytes.is_some_and(|most| message.body.len() > most) {
+            return Err(NotPublished::TooLarge(message.body.len()));
+        }
+        if state.fails_after == Some(0) {
+            return Err(down().into());
+        }
+        if state.known.insert((message.stream, message.id.clone())) {
+            state.fails_after = state.fails_after.map(|more| more - 1);
             state.published.push(message.clone());
         }
         Ok(())

@@ -73,14 +73,6 @@ impl Connection {
         Self(Mutex::const_new(State::None))
     }
 
-    /// Whether it is there, and nobody has heard that it ended.
-    pub(super) async fn is_live(&self) -> bool {
-        match &*self.0.lock().await {
-            State::Live(live) => !live.is_lost(),
-            State::None | State::Failed(..) => false,
-        }
-    }
-
     /// The connection: the one that is there if it works, or a new one. `prepare` is asked of one that has to show that it works.
     pub(super) async fn live<F>(&self, settings: &NatsSettings, prepare: impl Fn(Live) -> F) -> Result<Live, BrokerError>
     where

@@ -20,7 +20,7 @@ use crate::domain::bridge::{
 };
 use crate::domain::event::BodyDigest;
 use crate::domain::timestamp::Timestamp;
-use crate::ports::message_broker::{BrokerCheck, BrokerError, MessagePublisher, MessageSource, NotPublished, PublishError};
+use crate::ports::message_broker::{BrokerCheck, BrokerError, MessagePublisher, MessageSource, NotPublished};
 
 /// The most messages that are taken and not settled: no more than are taken at a time, so that nothing overtakes what comes again.
 pub const MOST_AT_ONCE: usize = 256;
@@ -48,11 +48,6 @@ impl NatsBroker {
     #[must_use]
     pub const fn settings(&self) -> &NatsSettings {
         &self.settings
-    }
-
-    /// Whether there is a connection that nobody knows to be broken.
-    pub async fn is_connected(&self) -> bool {
-        self.connection.is_live().await
     }
 
     async fn live(&self) -> Result<Live, BrokerError> {
@@ -237,23 +232,22 @@ fn incoming(message: &Message) -> Option<IncomingMessage> {
 
 #[async_trait]
 impl MessagePublisher for NatsBroker {
-    async fn publish(&self, messages: &[BridgeMessage]) -> Result<(), PublishError> {
-        for (published, message) in messages.iter().enumerate() {
-            let stop = |cause: NotPublished| PublishError { published, cause };
-            let live = self.live().await.map_err(|error| stop(error.into()))?;
-            let subject = self.settings.streams.subject(message.stream, &message.subject);
-            let sent = live.context.send_publish(subject.clone(), self.outgoing(message)).await;
-            let kept = match sent {
-                Ok(acknowledged) => acknowledged.await,
-                Err(error) => Err(error),
-            };
-            match kept {
-                Ok(_) => live.proven(),
-                Err(error) if is_too_large(&error) => return Err(stop(NotPublished::TooLarge(message.body.len()))),
-                Err(error) => return Err(stop(self.failed(&live, &format!("nothing keeps {subject}"), error).await.into())),
+    async fn publish(&self, message: &BridgeMessage) -> Result<(), NotPublished> {
+        let live = self.live().await?;
+        let subject = self.settings.streams.subject(message.stream, &message.subject);
+        let sent = live.context.send_publish(subject.clone(), self.outgoing(message)).await;
+        let kept = match sent {
+            Ok(acknowledged) => acknowledged.await,
+            Err(error) => Err(error),
+        };
+        match kept {
+            Ok(_) => {
+                live.proven();
+                Ok(())
             }
+            Err(error) if is_too_large(&error) => Err(NotPublished::TooLarge(message.body.len())),
+            Err(error) => Err(self.failed(&live, &format!("nothing keeps {subject}"), error).await.into()),
         }
-        Ok(())
     }
 }
 

@@ -29,7 +29,24 @@ pub struct NatsSettings {
 
 impl NatsSettings {
     /// How long a message that was taken is nobody else's: longer than storing a batch may take.
-    pub const ACK_WAIT: Duration = Duration::from_mins(1);
+    const ACK_WAIT: Duration = Duration::from_mins(1);
+    /// What a service is called that has no name of its own.
+    const NAME: &str = "event-service";
+
+    /// What holds unless the operator says otherwise.
+    #[must_use]
+    pub fn at(servers: NatsServers) -> Self {
+        Self {
+            servers,
+            credentials: None,
+            certificates: None,
+            own_name: Self::NAME.to_owned(),
+            streams: NatsStreams::default(),
+            feeds: IngestFeeds::default(),
+            durable: Self::NAME.to_owned(),
+            ack_wait: Self::ACK_WAIT,
+        }
+    }
 }
 
 /// Addresses: `nats://host:4222`, `tls://…`, with commas between several of one cluster.

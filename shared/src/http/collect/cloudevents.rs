@@ -136,8 +136,8 @@ pub(super) fn event(fields: &mut Fields<'_>, circumstances: &Circumstances) -> O
     let data = data(fields);
     // The two together are what tells an event from every other. An id may be longer than a message's.
     let (id, source) = (id?, source?);
-    let digest = BodyDigest::of(format!("{source}\0{id}").as_bytes()).0;
-    let name: MessageId = format!("cloudevent-{digest:032x}").parse().ok()?;
+    let digest = BodyDigest::of(format!("{source}\0{id}").as_bytes());
+    let name: MessageId = format!("cloudevent-{digest}").parse().ok()?;
     let told = vec![("original_timestamp", loose_text(fields, &["time"]).filter(|_| at.corrected).into())];
     Some(CollectedEvent {
         message: message(Some(name), Some(source), loose_moment(fields, &["time"])),

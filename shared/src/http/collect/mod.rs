@@ -172,10 +172,7 @@ pub async fn take_in(ports: &CollectEventsPorts<'_>, envelope: Envelope<'_>, ite
     let gate = gate.inspect_err(|error| tracing::warn!(%error, "events are not held to their schemas")).ok();
     for (index, item) in items.iter().enumerate() {
         let read = read(collector, item, &circumstances, settings.most_event_bytes);
-        let read = read.and_then(|event| match &gate {
-            Some(gate) => fitting(gate, event),
-            None => Ok(event),
-        });
+        let read = read.and_then(|event| fitting(gate.as_ref(), event));
         match read {
             Ok(event) => {
                 good.push(event);
@@ -276,8 +273,9 @@ fn read(collector: Collector, item: &RawValue, circumstances: &Circumstances, mo
     Ok(event)
 }
 
-/// The event, if it fits the schema of its type.
-fn fitting(gate: &OpenGate<'_>, event: CollectedEvent) -> Result<CollectedEvent, NotRead> {
+/// The event, if it fits the schema of its type, as far as schemas are known.
+fn fitting(gate: Option<&OpenGate<'_>>, event: CollectedEvent) -> Result<CollectedEvent, NotRead> {
+    let Some(gate) = gate else { return Ok(event) };
     match gate.check(event.draft.organization.as_ref(), &event.draft.details) {
         Ok(()) => Ok(event),
         Err(violations) => {

@@ -1,22 +1,22 @@
 //! Messages of other services on NATS: the envelope of the platform, and whole events as this service publishes them.
 
+use std::str::FromStr;
 use std::time::Duration;
 
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
-use super::{NotRead, fitting, loose_moment, loose_text, metadata, read, rejected};
+use super::{NotRead, draft, fitting, loose_moment, loose_text, message, metadata, read, rejected};
 use crate::commands::check_schemas::OpenGate;
 use crate::commands::ingest_messages::ReadMessage;
 use crate::domain::bridge::IncomingMessage;
 use crate::domain::category::EventCategory;
-use crate::domain::collected_event::{Circumstances, CollectedEvent, Collector, MessagePlace};
+use crate::domain::collected_event::{Circumstances, CollectedEvent, Collector, MessagePlace, OccurredAt};
 use crate::domain::domain_event::SOURCE;
 use crate::domain::event::{BodyDigest, EventDetails, EventDraft};
 use crate::domain::event_id::EventId;
 use crate::domain::identifiers::{EventType, MessageId, SchemaVersion};
 use crate::domain::json::JsonObject;
-use crate::domain::message::Message;
 use crate::domain::rejected_event::{Rejection, RejectionReason};
 use crate::domain::source::EventSource;
 use crate::domain::timestamp::Timestamp;
@@ -54,7 +54,7 @@ pub fn read_message(message: &IncomingMessage, now: Timestamp, gate: Option<&Ope
         return ReadMessage::Own;
     }
     let read = read(Collector::Nats, item, &circumstances, EventDraft::MAX_BYTES);
-    match read.and_then(|event| gate.map_or_else(|| Ok(event.clone()), |gate| fitting(gate, event.clone()))) {
+    match read.and_then(|event| fitting(gate, event)) {
         Ok(event) => ReadMessage::Event(Box::new(event)),
         Err(NotRead { rejection, .. }) => reject(rejection, text),
     }
@@ -78,12 +78,17 @@ pub(super) fn event(fields: &mut Fields<'_>, item: &RawValue, circumstances: &Ci
 
 /// The name of a message: ids may be longer than a message's, and are only told apart within what sent them.
 fn name(sender: &str, id: &str) -> Option<MessageId> {
-    format!("nats-{:032x}", BodyDigest::of(format!("{sender}\0{id}").as_bytes()).0).parse().ok()
+    format!("nats-{}", BodyDigest::of(format!("{sender}\0{id}").as_bytes())).parse().ok()
 }
 
 /// What the message is called by its broker.
 fn called(circumstances: &Circumstances) -> String {
     circumstances.message.as_ref().map(|message| message.id.clone()).unwrap_or_default()
+}
+
+/// On which subject the message came.
+fn subject(circumstances: &Circumstances) -> Value {
+    circumstances.message.as_ref().map(|message| message.subject.clone()).into()
 }
 
 /// `{id, type, source, data, metadata, timestamp, version}`.
@@ -99,26 +104,21 @@ fn envelope(fields: &mut Fields<'_>, circumstances: &Circumstances) -> Option<Co
     let version = loose_text(fields, &["version"]);
     let organization = super::loose_identifier(fields, &["organization_id"]);
     let event_type = event_type?;
-    let told = |object: &JsonObject, name: &str| match object.to_value().get(name) {
-        Some(Value::String(text)) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-        Some(Value::Number(number)) => Some(number.to_string()),
-        Some(_) | None => None,
-    };
-    let identifier = |object: &JsonObject, name: &str| told(object, name).and_then(|text| text.parse().ok());
+    let (told, circumstance) = (data.to_value(), sent.to_value());
     let known = vec![
-        ("source_service", source.clone().map_or(Value::Null, Value::from)),
-        ("original_event_id", id.clone().map_or(Value::Null, Value::from)),
-        ("original_version", version.map_or(Value::Null, Value::from)),
-        ("nats_subject", circumstances.message.as_ref().map_or(Value::Null, |message| json!(message.subject))),
+        ("source_service", source.clone().into()),
+        ("original_event_id", id.clone().into()),
+        ("original_version", version.into()),
+        ("nats_subject", subject(circumstances)),
     ];
     let details = EventDetails {
         source: EventSource::Backend,
         category: category(&event_type),
         event_type,
-        user: identifier(&data, "user_id"),
+        user: identifier(&told, "user_id"),
         session: None,
-        device: told(&data, "device_id").and_then(|text| text.parse().ok()),
-        correlation: told(&sent, "correlation_id").and_then(|text| text.parse().ok()),
+        device: identifier(&told, "device_id"),
+        correlation: identifier(&circumstance, "correlation_id"),
         metadata: metadata(&sent, circumstances, known),
         data,
         context: JsonObject::default(),
@@ -126,17 +126,19 @@ fn envelope(fields: &mut Fields<'_>, circumstances: &Circumstances) -> Option<Co
         schema_version: SchemaVersion::default(),
     };
     let sender = source.unwrap_or_default();
-    let id = name(&sender, &id.unwrap_or_else(|| called(circumstances)))?;
-    let draft = EventDraft {
-        event_id: None,
-        organization,
-        stream: None,
-        expected_version: ExpectedVersion::Any,
-        occurred_at: made_at.or(Some(circumstances.received_at)),
-        trace: None,
-        details,
-    };
-    Some(CollectedEvent { draft, message: Some(Message { id, sender: Some(format!("nats\0{sender}")), made_at }) })
+    let id = name(&sender, &id.unwrap_or_else(|| called(circumstances)));
+    let at = OccurredAt { moment: made_at.unwrap_or(circumstances.received_at), corrected: false };
+    let draft = EventDraft { organization, ..draft(None, at, details) };
+    Some(CollectedEvent { draft, message: message(id, Some(format!("nats\0{sender}")), made_at) })
+}
+
+/// A member of an object as an identifier: a text, or a number. What cannot be one is nothing.
+fn identifier<T: FromStr>(object: &Value, name: &str) -> Option<T> {
+    match object.get(name)? {
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Number(number) => number.to_string().parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 /// A whole event, as `GET` answers it.
@@ -149,16 +151,13 @@ fn whole(fields: &mut Fields<'_>, item: &RawValue, circumstances: &Circumstances
         }
     };
     let id = draft.event_id;
-    let known = vec![
-        ("original_event_id", id.map_or(Value::Null, |id| json!(id.to_string()))),
-        ("nats_subject", circumstances.message.as_ref().map_or(Value::Null, |message| json!(message.subject))),
-    ];
+    let known = vec![("original_event_id", id.map(|id| id.to_string()).into()), ("nats_subject", subject(circumstances))];
     draft.details.metadata = metadata(&draft.details.metadata, circumstances, known);
     draft.expected_version = ExpectedVersion::Any;
     let made_at = draft.occurred_at;
     draft.occurred_at = made_at.or(Some(circumstances.received_at));
-    let id = name("event", &id.as_ref().map_or_else(|| called(circumstances), EventId::to_string))?;
-    Some(CollectedEvent { draft, message: Some(Message { id, sender: Some("nats\0event".to_owned()), made_at }) })
+    let id = name("event", &id.as_ref().map_or_else(|| called(circumstances), EventId::to_string));
+    Some(CollectedEvent { draft, message: message(id, Some("nats\0event".to_owned()), made_at) })
 }
 
 /// What kind of thing a message is about: the first of these words that is a token of its type.
@@ -177,6 +176,8 @@ fn category(event_type: &EventType) -> EventCategory {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::domain::bridge::MessageReceipt;
     use crate::domain::identifiers::{CorrelationId, UserId};

@@ -21,7 +21,7 @@ use shared::adapters::dynamodb::{DynamoEvents, Meter, TimeShards, connect, conne
 use shared::adapters::embedded::{DataLocation, EmbeddedDynamo};
 use shared::adapters::embedded_queues::{EmbeddedQueues, QueuesLocation};
 use shared::adapters::memory::{MemoryBridgeStatus, MemoryBus};
-use shared::adapters::nats::settings::{IngestFeeds, NatsSettings, NatsStreams, NoNatsServer};
+use shared::adapters::nats::settings::{NatsSettings, NoNatsServer};
 use shared::adapters::system::{SystemClock, SystemRandom, SystemTimer};
 use shared::adapters::webhook::HttpWebhooks;
 use shared::domain::access::ApiKeySecret;
@@ -284,17 +284,8 @@ impl Subscriber {
 /// How soon events are on NATS, how many go out a second, and how many messages of others become events.
 async fn on_nats(pace: &Pace) -> Result<Vec<Measure>, BenchError> {
     let server = NatsServer::start();
-    let settings = NatsSettings {
-        servers: server.url().parse().map_err(|error: NoNatsServer| BenchError::Nats(error.to_string()))?,
-        credentials: None,
-        certificates: None,
-        own_name: "event-service".to_owned(),
-        streams: NatsStreams::default(),
-        feeds: IngestFeeds::default(),
-        durable: "event-service".to_owned(),
-        ack_wait: NatsSettings::ACK_WAIT,
-    };
-    let live = Arc::new(Live::bridged(Some(settings)).await?);
+    let servers = server.url().parse().map_err(|error: NoNatsServer| BenchError::Nats(error.to_string()))?;
+    let live = Arc::new(Live::bridged(Some(NatsSettings::at(servers))).await?);
     let subscriber = Subscriber::start(&server).await?;
     subscriber.times(&live.create_steadily(pace.warm_up).await?).await?;
     live.meter.reset();

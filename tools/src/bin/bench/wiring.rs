@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use local::app::{App, Checking};
+use local::app::{App, Checking, Stores};
 use shared::adapters::dynamodb::DynamoEvents;
 use shared::adapters::embedded_queues::EmbeddedQueues;
+use shared::commands::append::KnownHeads;
+use shared::commands::check_schemas::SchemaGate;
 use shared::domain::access::ApiKeySecret;
 use shared::http::collect::settings::CollectSettings;
 use shared::ports::clock::Clock;
@@ -31,7 +33,10 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// The service on this store, with one key.
     pub(crate) fn app(&self, events: &DynamoEvents, key: &ApiKeySecret) -> App {
-        let surroundings = local::app::Surroundings {
+        App {
+            stores: Stores::on(events),
+            gate: SchemaGate::default(),
+            heads: KnownHeads::default(),
             queues: Arc::new(self.queues.clone()),
             webhooks: Arc::clone(&self.webhooks),
             tokens: None,
@@ -44,7 +49,6 @@ impl Surroundings {
             rudderstack: None,
             bridge: None,
             limits: None,
-        };
-        App::on(events, surroundings)
+        }
     }
 }

@@ -121,6 +121,18 @@ struct Gathered {
     metrics: Vec<(String, String, f64)>,
 }
 
+impl Gathered {
+    /// Notes a measurement. What is counted several times in an invocation adds up: a line has each metric once.
+    fn measured(&mut self, metric: Option<(String, String, f64)>) {
+        let Some((name, unit, value)) = metric else { return };
+        match self.metrics.iter_mut().find(|(known, ..)| *known == name) {
+            Some((_, _, sum)) if unit == Unit::Count.name() => *sum += value,
+            Some((_, _, last)) => *last = value,
+            None => self.metrics.push((name, unit, value)),
+        }
+    }
+}
+
 /// The most lines that are kept of an invocation, and the most characters of what they say.
 const MOST_LOGS: usize = 20;
 const MOST_CHARACTERS: usize = 2_000;
@@ -254,7 +266,7 @@ impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for GatheringLayer {
         event.record(&mut fields);
         let mut current = self.0.lock();
         match current.as_mut() {
-            Some(gathered) if is_metric => gathered.metrics.extend(fields.metric()),
+            Some(gathered) if is_metric => gathered.measured(fields.metric()),
             Some(gathered) => {
                 if level <= Level::WARN {
                     gathered.problems += 1;
@@ -387,10 +399,12 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_in_the_line_in_the_embedded_metric_format() {
+    fn metrics_are_in_the_line_in_the_embedded_metric_format_and_counts_add_up() {
         let lines = written(Level::ERROR, |invocations| {
             let _invocation = invocations.begin("r-1");
-            measure("PendingEvents", Unit::Count, 45.0);
+            measure("PendingEvents", Unit::Count, 44.0);
+            measure("ErrorRate", Unit::Percent, 7.0);
+            measure("PendingEvents", Unit::Count, 1.0);
             measure("ErrorRate", Unit::Percent, 0.5);
         });
         assert_eq!(

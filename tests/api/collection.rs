@@ -524,6 +524,22 @@ async fn a_cloud_event_comes_in_any_of_three_modes_and_counts_once() {
     assert_eq!(problems(&client.post(CLOUDEVENTS, &json!(vec![json!({}); 1001])).await)[0].0, "too_long");
 }
 
+/// The distributed tracing extension of CloudEvents: the request's header is of whoever passes the event on.
+#[tokio::test]
+async fn a_cloud_event_is_part_of_the_trace_that_it_says_and_else_of_its_requests() {
+    let app = TestApp::in_memory();
+    let client = app.client_of("org_1").await;
+    let trace = |digit: &str| format!("00-{}-{}-01", digit.repeat(32), digit.repeat(16));
+    let event = |id: &str, own: Option<String>| json!({"specversion": "1.0", "id": id, "source": "/shop", "type": "traced", "subject": format!("trace:{id}"), "data": {}, "traceparent": own});
+    for (id, own, expected) in [("a", Some(trace("a")), trace("a")), ("b", None, trace("b")), ("c", Some("none".to_owned()), trace("b"))] {
+        let request = client.request(Method::POST, CLOUDEVENTS).header("traceparent", trace("b"));
+        let request = request.header("content-type", "application/cloudevents+json");
+        client.send(request, Body::from(event(id, own).to_string())).await.succeeds();
+        let stream = client.get(&format!("/api/v1/events/stream/trace:{id}")).await.ok();
+        assert_eq!(stream["events"][0]["metadata"]["traceparent"], expected, "{id}");
+    }
+}
+
 #[tokio::test]
 async fn who_sends_cloud_events_may_ask_first() {
     let app = TestApp::in_memory();

@@ -52,7 +52,10 @@ mod nats {
     use async_nats::HeaderMap;
     use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
     use async_nats::jetstream::{self, Context, stream};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use futures::StreamExt as _;
+    use serde_json::{Value, json};
     use shared::adapters::nats::NatsBroker;
     use shared::adapters::nats::settings::{IngestFeeds, NatsSettings, NatsStreams};
     use shared::testing::message_broker::nats_server::NatsServer;
@@ -121,11 +124,46 @@ mod nats {
 
     shared::message_broker_contract!(broker);
 
+    /// A token of NATS: what `signer` says of `subject`.
+    fn jwt(signer: &nkeys::KeyPair, subject: &nkeys::KeyPair, claims: &Value) -> String {
+        let encode = |text: &[u8]| URL_SAFE_NO_PAD.encode(text);
+        let claims =
+            json!({"jti": "0", "iat": 0, "iss": signer.public_key(), "sub": subject.public_key(), "name": "bridge", "nats": claims});
+        let head = encode(json!({"typ": "JWT", "alg": "ed25519-nkey"}).to_string().as_bytes());
+        let claimed = format!("{head}.{}", encode(claims.to_string().as_bytes()));
+        let signature = signer.sign(claimed.as_bytes()).unwrap();
+        format!("{claimed}.{}", encode(&signature))
+    }
+
+    /// A server whose operator says who may come, and a credentials file of one who may, as `nsc` writes it.
+    fn with_an_operator() -> (NatsServer, String) {
+        let (operator, account, user) = (nkeys::KeyPair::new_operator(), nkeys::KeyPair::new_account(), nkeys::KeyPair::new_user());
+        let system = nkeys::KeyPair::new_account();
+        let limits = json!({"subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1, "leaf": -1,
+            "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1});
+        let of_operator = jwt(&operator, &operator, &json!({"type": "operator", "version": 2}));
+        let of_account = jwt(&operator, &account, &json!({"type": "account", "version": 2, "limits": limits}));
+        let of_system = jwt(&operator, &system, &json!({"type": "account", "version": 2}));
+        let of_user = jwt(&account, &user, &json!({"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1}));
+        let (account, system) = (account.public_key(), system.public_key());
+        let server = NatsServer::start_with(&format!(
+            "operator: {of_operator}\nsystem_account: {system}\nresolver: MEMORY\nresolver_preload: {{ {account}: {of_account}, {system}: {of_system} }}"
+        ));
+        let seed = user.seed().unwrap();
+        let file = format!(
+            "-----BEGIN NATS USER JWT-----\n{of_user}\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+        );
+        (server, file)
+    }
+
     /// A server that wants to know who comes, and what shows it.
     fn logins() -> Vec<(&'static str, NatsServer, String)> {
         let nkey = nkeys::KeyPair::new_user();
         let by_nkey = format!("authorization {{ users = [ {{ nkey: {} }} ] }}", nkey.public_key());
+        let ((server, file), (other_server, on_one_line)) = (with_an_operator(), with_an_operator());
         vec![
+            ("credentials file", server, file),
+            ("credentials file on one line", other_server, on_one_line.replace('\n', "\\n")),
             ("user", NatsServer::start_with("authorization { user: bridge, password: \"pa:ss\" }"), "bridge:pa:ss".to_owned()),
             ("token", NatsServer::start_with("authorization { token: s3cr3t }"), "s3cr3t".to_owned()),
             ("nkey", NatsServer::start_with(&by_nkey), nkey.seed().unwrap()),
@@ -142,5 +180,30 @@ mod nats {
             assert_eq!(right.check().await, Ok(()), "{way}");
             assert!(!format!("{right:?}").contains(&credentials), "{way}");
         }
+    }
+    #[tokio::test]
+    async fn a_server_is_spoken_to_through_tls_if_its_certificate_is_trusted_and_not_at_all_otherwise() {
+        let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let files = tempfile::TempDir::new().unwrap();
+        let (certificate, key) = (files.path().join("certificate.pem"), files.path().join("key.pem"));
+        std::fs::write(&certificate, own.cert.pem()).unwrap();
+        std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+        let server = NatsServer::start_with(&format!("tls {{ cert_file: {:?}, key_file: {:?} }}", certificate.display(), key.display()));
+        for scheme in ["nats", "tls"] {
+            let address = format!("{scheme}://{}", server.address());
+            let broker = |certificates: Option<String>| {
+                NatsBroker::new(NatsSettings { servers: address.parse().unwrap(), certificates, ..settings(&server) })
+            };
+            assert_eq!(broker(Some(own.cert.pem())).check().await, Ok(()), "{address}");
+            for wrong in [None, Some(other.cert.pem()), Some("-----BEGIN CERTIFICATE-----\nbm8=\n-----END CERTIFICATE-----\n".to_owned())] {
+                let error = broker(wrong.clone()).check().await.unwrap_err().to_string();
+                assert!(error.contains("cannot be reached"), "{address} {wrong:?}: {error}");
+            }
+        }
+        // And one that does not speak it is not spoken to without it.
+        let plain = NatsServer::start();
+        let broker = NatsBroker::new(NatsSettings { certificates: Some(own.cert.pem()), ..settings(&plain) });
+        assert!(broker.check().await.is_err());
     }
 }

@@ -86,11 +86,11 @@ impl Metrics {
     /// All there is to tell at this moment.
     pub async fn scrape(&self, background: &Background) -> String {
         let mut registry = Registry::with_prefix("event_service");
-        registry.register("requests", "Requests that were answered.", self.requests.clone());
-        let took = "How long answers took.";
+        registry.register("requests", "Requests that were answered", self.requests.clone());
+        let took = "How long answers took";
         registry.register_with_unit("request_duration", took, Unit::Seconds, self.request_seconds.clone());
-        registry.register("webhook_requests", "Requests to receivers and processors, by the status of the answer.", self.webhooks.clone());
-        let took = "How long receivers and processors took to answer.";
+        registry.register("webhook_requests", "Requests to receivers and processors, by the status of the answer", self.webhooks.clone());
+        let took = "How long receivers and processors took to answer";
         registry.register_with_unit("webhook_duration", took, Unit::Seconds, self.webhook_seconds.clone());
         self.of_the_table(&mut registry);
         of_the_queues(&mut registry, background).await;
@@ -109,22 +109,22 @@ impl Metrics {
         for (kind, used) in [("read", usage.read_units), ("write", usage.write_units)] {
             units.get_or_create(&label("kind", kind)).inc_by(used);
         }
-        registry.register("table_units", "Capacity units that the table would have charged, indexes included.", units);
+        registry.register("table_units", "Capacity units that the table would have charged, indexes included", units);
         let calls: Counter = Counter::default();
         calls.inc_by(usage.calls);
-        registry.register("table_calls", "Calls to the table.", calls);
+        registry.register("table_calls", "Calls to the table", calls);
     }
 
     async fn of_the_bridge(&self, registry: &mut Registry, background: &Background) {
         let Some(bridge) = &background.bridge else { return };
-        registry.register("nats_published", "Messages that NATS has kept.", self.published.clone());
-        registry.register("nats_ingested", "Messages of others, by what came of them.", self.ingested.clone());
+        registry.register("nats_published", "Messages that NATS has kept", self.published.clone());
+        registry.register("nats_ingested", "Messages of others, by what came of them", self.ingested.clone());
         let connected = Gauge::<i64>::default();
         connected.set(i64::from(is_connected(&*bridge.status, background.app.clock.now()).await));
-        registry.register("nats_connected", "Whether NATS can be reached.", connected);
+        registry.register("nats_connected", "Whether NATS can be reached", connected);
         let lag = Number::default();
         lag.set(oldest_age(background, &Queue::Work(WorkQueue::Nats)));
-        registry.register_with_unit("nats_lag", "For how long the oldest event waits to be published.", Unit::Seconds, lag);
+        registry.register_with_unit("nats_lag", "For how long the oldest event waits to be published", Unit::Seconds, lag);
         let waiting: Family<Labels, Gauge> = Family::default();
         for feed in bridge.broker.feeds() {
             // One that is away says nothing, and nobody waits for it here.
@@ -134,7 +134,7 @@ impl Metrics {
                 waiting.get_or_create(&label("feed", feed.to_string())).set(count.try_into().unwrap_or(i64::MAX));
             }
         }
-        registry.register("nats_ingest_waiting", "Messages of others that wait to be taken in.", waiting);
+        registry.register("nats_ingest_waiting", "Messages of others that wait to be taken in", waiting);
     }
 }
 
@@ -152,8 +152,8 @@ async fn of_the_queues(registry: &mut Registry, background: &Background) {
         }
         ages.get_or_create(&name).set(oldest_age(background, &queue));
     }
-    registry.register("queue_messages", "Messages in a queue, those included that wait or are being dealt with.", depths);
-    registry.register_with_unit("queue_oldest_age", "For how long the oldest message is in a queue.", Unit::Seconds, ages);
+    registry.register("queue_messages", "Messages in a queue, those included that wait or are being dealt with", depths);
+    registry.register_with_unit("queue_oldest_age", "For how long the oldest message is in a queue", Unit::Seconds, ages);
 }
 
 /// For how long the oldest message of a queue has been there, in seconds; nothing if there is none.
@@ -171,12 +171,12 @@ async fn of_the_store(registry: &mut Registry, background: &Background) {
             for (source, count) in &statistics.by_source {
                 recorded.get_or_create(&label("source", source.as_str())).inc_by(*count);
             }
-            registry.register("events_recorded", "Events that are stored.", recorded);
+            registry.register("events_recorded", "Events that are stored", recorded);
             let by_status: Family<Labels, Gauge> = Family::default();
             for (status, count) in &statistics.by_status {
                 by_status.get_or_create(&label("status", status.as_str())).set((*count).try_into().unwrap_or(i64::MAX));
             }
-            registry.register("events", "Events by their status.", by_status);
+            registry.register("events", "Events by their status", by_status);
         }
         Err(error) => tracing::warn!(error = %Chain(&error), "events are not measured"),
     }
@@ -188,7 +188,7 @@ async fn of_the_store(registry: &mut Registry, background: &Background) {
                     runs.get_or_create(&vec![("processor_id", id.to_string()), ("result", result.to_owned())]).inc_by(count);
                 }
             }
-            registry.register("processor_runs", "Attempts of processors.", runs);
+            registry.register("processor_runs", "Attempts of processors", runs);
         }
         Err(error) => tracing::warn!(error = %Chain(&error), "processors are not measured"),
     }

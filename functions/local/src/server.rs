@@ -23,6 +23,7 @@ use shared::http::respond::{Addressee, X_REQUEST_ID, respond};
 use shared::http::routes::{self, Destination};
 use shared::ports::random::Random;
 use tokio::net::TcpListener;
+use tracing::Instrument as _;
 
 use crate::background::Background;
 use crate::metrics;
@@ -79,13 +80,17 @@ async fn answer(
     let began = Instant::now();
     let function = function_of(request.method(), request.uri().path());
     let (mut head, body) = request.into_parts();
-    // Whoever names no request gets a name for it, by which its line in the log is found.
-    head.headers.entry(X_REQUEST_ID).or_insert_with(|| new_request_id(&*background.app.random));
+    // Whoever names no request gets a name for it, by which its lines in the log are found.
+    let named = head.headers.entry(X_REQUEST_ID).or_insert_with(|| new_request_id(&*background.app.random));
+    let span = tracing::error_span!("request", request_id = String::from_utf8_lossy(named.as_bytes()).as_ref());
     let source = source(peer.ip(), &head.headers, trusted_proxies);
     // No more of a body is read than any route takes.
     let read = Limited::new(body, MAX_BODY_BYTES).collect().await;
     let response = match read {
-        Ok(body) => background.app.answer(with_source(Request::from_parts(head, Body::from(body.to_bytes().to_vec())), source)).await,
+        Ok(body) => {
+            let request = with_source(Request::from_parts(head, Body::from(body.to_bytes().to_vec())), source);
+            background.app.answer(request).instrument(span).await
+        }
         Err(error) => {
             let problem = if error.is::<LengthLimitError>() {
                 Problem::new(ProblemKind::TooLarge, format!("the body has more than {MAX_BODY_BYTES} bytes"))

@@ -28,7 +28,7 @@ use crate::domain::stream_id::StreamKey;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::trace::TraceParent;
 use crate::domain::version::Version;
-use crate::domain::work::{EventRef, NatsWork, StreamRef, ToldEvent};
+use crate::domain::work::{NatsWork, PlaceInStream, StreamRef, ToldEvent};
 use crate::ports::commit_log::CommitLog;
 use crate::ports::definition_store::{DefinitionStore, Freshness};
 use crate::ports::message_broker::{BrokerError, MessagePublisher, NotPublished};
@@ -157,14 +157,41 @@ async fn bridge(
                 publish(ports, BridgeMessage::domain_event(told.clone(), None)).await?;
             }
         }
-        NatsWork::Again { event: place, replay_id, name } => {
-            let Some(commit) = commit(ports, &place.stream, place.commit).await? else { return Ok(()) };
-            let Some(event) = commit.to_events().into_iter().nth(place.index) else { return Ok(()) };
-            let (outcome, _) = ports.outcomes.outcome(event.commit).await?;
-            if let Some(name) = name {
+        NatsWork::Again { stream, events, replay_id, name } => {
+            let again = Again { stream, replay_id, name: name.as_ref() };
+            for of_commit in events.chunk_by(|one, next| one.commit == next.commit) {
+                bridge_again(ports, definitions, &again, of_commit).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a replay wants of the events of a stream.
+struct Again<'a> {
+    stream: &'a StreamRef,
+    replay_id: &'a ReplayId,
+    name: Option<&'a ReplayTargetName>,
+}
+
+/// Publishes events of one commit once more.
+async fn bridge_again(
+    ports: &BridgeEventsPorts<'_>,
+    definitions: &Definitions,
+    again: &Again<'_>,
+    places: &[PlaceInStream],
+) -> Result<(), BridgeEventsError> {
+    let Some(first) = places.first() else { return Ok(()) };
+    let Some(commit) = commit(ports, again.stream, first.commit).await? else { return Ok(()) };
+    let (outcome, _) = ports.outcomes.outcome(commit.id()).await?;
+    let events = commit.to_events();
+    for (place, event) in places.iter().filter_map(|place| Some((place, events.get(place.index)?.clone()))) {
+        let span = event_span::of(&event);
+        async {
+            if let Some(name) = again.name {
                 let observed = definitions.observe_newest(event, outcome.as_ref());
-                let body = (ports.write.replayed)(&observed, Some(replay_id));
-                return publish(ports, BridgeMessage::replayed(&observed.event, replay_id, name, body)).await;
+                let body = (ports.write.replayed)(&observed, Some(again.replay_id));
+                return publish(ports, BridgeMessage::replayed(&observed.event, again.replay_id, name, body)).await;
             }
             let trace = TraceParent::of(&event.details);
             let told = told_of(&event, place.index, outcome.as_ref());
@@ -172,7 +199,10 @@ async fn bridge(
             for told in told {
                 publish(ports, BridgeMessage::domain_event(told, trace.as_ref())).await?;
             }
+            Ok(())
         }
+        .instrument(span)
+        .await?;
     }
     Ok(())
 }
@@ -261,19 +291,20 @@ pub fn told_to_bridge(group: &str, events: &[DomainEvent]) -> Vec<Outgoing> {
     messages
 }
 
-/// A message that has an event of a replay published.
+/// A message that has events of a stream published, because a replay has come to them. None if there are none.
 #[must_use]
-pub fn again_to_bridge(event: EventRef, replay_id: ReplayId, name: Option<ReplayTargetName>) -> Outgoing {
-    let group = group_of(&StreamKey::from(&event.stream));
-    in_group(group, &NatsWork::Again { event, replay_id, name })
+pub fn again_to_bridge(events: &[Event], replay_id: &ReplayId, name: Option<&ReplayTargetName>) -> Option<Outgoing> {
+    let stream = StreamRef::from(&events.first()?.stream);
+    let group = group_of(&StreamKey::from(&stream));
+    let events = events.iter().map(PlaceInStream::from).collect();
+    Some(in_group(group, &NatsWork::Again { stream, events, replay_id: replay_id.clone(), name: name.cloned() }))
 }
 
 /// The group that work of a stream belongs to; none if it is of no stream.
 #[must_use]
 pub fn group_of_work(work: &NatsWork) -> Option<String> {
     match work {
-        NatsWork::Commits { stream, .. } => Some(group_of(&StreamKey::from(stream))),
-        NatsWork::Again { event, .. } => Some(group_of(&StreamKey::from(&event.stream))),
+        NatsWork::Commits { stream, .. } | NatsWork::Again { stream, .. } => Some(group_of(&StreamKey::from(stream))),
         NatsWork::Told { .. } => None,
     }
 }

@@ -24,7 +24,7 @@ use crate::domain::stream_id::StreamKey;
 use crate::domain::subscription::Ordering;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::version::Version;
-use crate::domain::work::{DeliverWork, DeliveryWork, EventRef, ProcessWork, StreamRef};
+use crate::domain::work::{DeliverWork, DeliveryWork, EventRef, PlaceInStream, ProcessWork, StreamRef};
 use crate::ports::clock::Clock;
 use crate::ports::commit_log::CommitLog;
 use crate::ports::definition_store::{DefinitionStore, Freshness};
@@ -315,8 +315,7 @@ pub fn stream_message(subscription: &SubscriptionId, stream: StreamRef, through:
 /// Where an event lies.
 #[must_use]
 pub fn event_ref(event: &Event) -> EventRef {
-    let index = event.place.location().map_or(0, |location| location.index);
-    let commit = Version::new(event.stream_version.get().saturating_sub(index as u64));
+    let PlaceInStream { commit, index } = event.into();
     EventRef { stream: StreamRef::from(&event.stream), commit, index }
 }
 

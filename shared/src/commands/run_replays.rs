@@ -12,7 +12,7 @@ use futures::future::join_all;
 use tracing::Instrument as _;
 
 use super::bridge_events::again_to_bridge;
-use super::dispatch_events::{event_ref, to_json};
+use super::dispatch_events::to_json;
 use super::event_span;
 use super::replay_batch::{Batch, KnownStreams, ReplayBatchPorts, next_batch};
 use super::run_processor::{RunProcessorPorts, run_processor};
@@ -32,7 +32,7 @@ use crate::domain::replay::{EventEnd, Lease, Replay, ReplayState, ReplayTally, T
 use crate::domain::subscription::Subscription;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::trace::TraceParent;
-use crate::domain::work::{ReplayWork, StreamRef};
+use crate::domain::work::{NatsWork, ReplayWork, StreamRef};
 use crate::ports::definition_store::Freshness;
 use crate::ports::event_bus::BusEntry;
 use crate::ports::queue::QueueError;
@@ -265,11 +265,17 @@ enum Answer {
 
 /// Who gets the events, as it is defined now.
 enum Receiver {
+    /// NATS, on subjects of this name's, or as when the events were new: several of a stream at a time, through the queue.
+    Nats(Option<ReplayTargetName>),
+    /// Who gets one event after the other.
+    Each(Each),
+}
+
+/// Who gets one event after the other.
+enum Each {
     Subscription(Arc<Subscription>),
     Processor(Arc<Processor>),
     Bus(String),
-    /// NATS, on subjects of this name's, or as when the events were new.
-    Nats(Option<ReplayTargetName>),
     Everybody,
 }
 
@@ -277,19 +283,19 @@ impl Receiver {
     fn find(definitions: &Definitions, target: &Target) -> Result<Self, String> {
         match target {
             Target::Subscription(id) => match definitions.subscription(id) {
-                Some(subscription) if subscription.is_active() => Ok(Self::Subscription(Arc::clone(subscription))),
+                Some(subscription) if subscription.is_active() => Ok(Self::Each(Each::Subscription(Arc::clone(subscription)))),
                 Some(_) => Err("the subscription is disabled".to_owned()),
                 None => Err("the subscription is gone".to_owned()),
             },
             Target::Processor(id) => match definitions.processor(id).filter(|processor| processor.removed_at.is_none()) {
-                Some(processor) if processor.enabled => Ok(Self::Processor(Arc::clone(processor))),
+                Some(processor) if processor.enabled => Ok(Self::Each(Each::Processor(Arc::clone(processor)))),
                 Some(_) => Err("the processor is switched off".to_owned()),
                 None => Err("the processor is gone".to_owned()),
             },
-            Target::Bus(name) => Ok(Self::Bus(name.as_str().to_owned())),
+            Target::Bus(name) => Ok(Self::Each(Each::Bus(name.as_str().to_owned()))),
             Target::Nats(name) => Ok(Self::Nats(Some(name.clone()))),
             Target::Republish => Ok(Self::Nats(None)),
-            Target::Everybody => Ok(Self::Everybody),
+            Target::Everybody => Ok(Self::Each(Each::Everybody)),
         }
     }
 }
@@ -307,13 +313,24 @@ struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    /// Sends the events of a stream, one after the other.
+    /// Sends the events of a stream, in their order.
     async fn send_stream(&self, events: &[Event]) -> Result<Sent, StoreError> {
+        match &self.receiver {
+            Receiver::Nats(name) => Ok(self.send_to_nats(name.as_ref(), events).await),
+            Receiver::Each(receiver) => self.send_each(receiver, events).await,
+        }
+    }
+
+    /// Whether no more is to be sent before it is saved how far it is.
+    fn is_enough(&self) -> bool {
+        self.ports.batch.clock.now() >= self.deadline || self.failed_in_a_row.load(Ordering::Relaxed) >= ReplayTally::MOST_IN_A_ROW
+    }
+
+    async fn send_each(&self, receiver: &Each, events: &[Event]) -> Result<Sent, StoreError> {
         let mut sent = Sent { done: Vec::with_capacity(events.len()), gave_up: None, stop: None };
         let mut outcome: Option<(EventId, Option<Outcome>)> = None;
         for event in events {
-            let failed = self.failed_in_a_row.load(Ordering::Relaxed);
-            if self.ports.batch.clock.now() >= self.deadline || failed >= ReplayTally::MOST_IN_A_ROW {
+            if self.is_enough() {
                 sent.stop = Some(Stop::Enough);
                 break;
             }
@@ -321,41 +338,78 @@ impl Sending<'_> {
                 outcome = Some((event.commit, self.ports.batch.outcomes.outcome(event.commit).await?.0));
             }
             let of_commit = outcome.as_ref().and_then(|(_, outcome)| outcome.as_ref());
-            match self.send(&self.definitions.observe_newest(event.clone(), of_commit)).instrument(event_span::of(event)).await {
-                Answer::End(end) => {
-                    match end {
-                        EventEnd::Failed(_) => _ = self.failed_in_a_row.fetch_add(1, Ordering::Relaxed),
-                        EventEnd::Taken => self.failed_in_a_row.store(0, Ordering::Relaxed),
-                        EventEnd::NotWanted => {}
-                    }
-                    sent.done.push((event.clone(), end));
-                }
-                // What has failed as often as it may holds up nothing after it.
-                Answer::Again(reason, _) if sent.gave_up.is_none() && Replay::delay_after(self.replay.attempt).is_none() => {
-                    sent.gave_up = Some(event.id);
-                    sent.done.push((event.clone(), EventEnd::Failed(reason)));
-                }
-                Answer::Again(_, wait) => {
-                    sent.stop = Some(Stop::Again(wait));
-                    break;
-                }
-                Answer::Gone(reason) => {
-                    sent.done.push((event.clone(), EventEnd::Failed(reason.clone())));
-                    sent.stop = Some(Stop::Gone(reason));
-                    break;
-                }
+            let observed = self.definitions.observe_newest(event.clone(), of_commit);
+            let answer = self.send(receiver, &observed).instrument(event_span::of(event)).await;
+            self.note_answer(&mut sent, std::slice::from_ref(event), answer);
+            if sent.stop.is_some() {
+                break;
             }
         }
         Ok(sent)
     }
 
-    async fn send(&self, observed: &ObservedEvent) -> Answer {
-        match &self.receiver {
-            Receiver::Subscription(subscription) => self.to_subscription(subscription, observed).await,
-            Receiver::Processor(processor) => self.to_processor(processor, observed).await,
-            Receiver::Bus(name) => self.to_bus(name, observed).await,
-            Receiver::Nats(name) => self.to_nats(name.as_ref(), &observed.event).await,
-            Receiver::Everybody => self.to_everybody(observed).await,
+    /// Has events published, in the order of their stream: what is in the queue is not lost any more.
+    async fn send_to_nats(&self, name: Option<&ReplayTargetName>, events: &[Event]) -> Sent {
+        let mut sent = Sent { done: Vec::with_capacity(events.len()), gave_up: None, stop: None };
+        for some in events.chunks(NatsWork::MAX_AGAIN) {
+            if self.ports.bridging == Bridging::Off {
+                self.note_answer(&mut sent, some, Answer::Gone(NO_NATS.to_owned()));
+                break;
+            }
+            if self.is_enough() {
+                sent.stop = Some(Stop::Enough);
+                break;
+            }
+            for _ in some {
+                self.pace.wait(self.ports).await;
+            }
+            let Some(message) = again_to_bridge(some, &self.replay.id, name) else { break };
+            let answer = match self.ports.run.queues.send(&Queue::Work(WorkQueue::Nats), &[message]).await {
+                Ok(()) => Answer::End(EventEnd::Taken),
+                Err(error) => Answer::Again(error.to_string(), Duration::ZERO),
+            };
+            self.note_answer(&mut sent, some, answer);
+            if sent.stop.is_some() {
+                break;
+            }
+        }
+        sent
+    }
+
+    /// Notes what the target said to events that it was given together.
+    fn note_answer(&self, sent: &mut Sent, events: &[Event], answer: Answer) {
+        let end = match answer {
+            Answer::End(end) => {
+                match end {
+                    EventEnd::Failed(_) => _ = self.failed_in_a_row.fetch_add(1, Ordering::Relaxed),
+                    EventEnd::Taken => self.failed_in_a_row.store(0, Ordering::Relaxed),
+                    EventEnd::NotWanted => {}
+                }
+                end
+            }
+            // What has failed as often as it may holds up nothing after it.
+            Answer::Again(reason, _) if sent.gave_up.is_none() && Replay::delay_after(self.replay.attempt).is_none() => {
+                sent.gave_up = events.first().map(|event| event.id);
+                EventEnd::Failed(reason)
+            }
+            Answer::Again(_, wait) => {
+                sent.stop = Some(Stop::Again(wait));
+                return;
+            }
+            Answer::Gone(reason) => {
+                sent.stop = Some(Stop::Gone(reason.clone()));
+                EventEnd::Failed(reason)
+            }
+        };
+        sent.done.extend(events.iter().map(|event| (event.clone(), end.clone())));
+    }
+
+    async fn send(&self, receiver: &Each, observed: &ObservedEvent) -> Answer {
+        match receiver {
+            Each::Subscription(subscription) => self.to_subscription(subscription, observed).await,
+            Each::Processor(processor) => self.to_processor(processor, observed).await,
+            Each::Bus(name) => self.to_bus(name, observed).await,
+            Each::Everybody => self.to_everybody(observed).await,
         }
     }
 
@@ -438,19 +492,6 @@ impl Sending<'_> {
             at: event.occurred_at,
         };
         match bus.put(&[entry]).await {
-            Ok(()) => Answer::End(EventEnd::Taken),
-            Err(error) => Answer::Again(error.to_string(), Duration::ZERO),
-        }
-    }
-
-    /// Has the event published, in the order of its stream: what is in the queue is not lost any more.
-    async fn to_nats(&self, name: Option<&ReplayTargetName>, event: &Event) -> Answer {
-        if self.ports.bridging == Bridging::Off {
-            return Answer::Gone(NO_NATS.to_owned());
-        }
-        self.pace.wait(self.ports).await;
-        let message = again_to_bridge(event_ref(event), self.replay.id.clone(), name.cloned());
-        match self.ports.run.queues.send(&Queue::Work(WorkQueue::Nats), &[message]).await {
             Ok(()) => Answer::End(EventEnd::Taken),
             Err(error) => Answer::Again(error.to_string(), Duration::ZERO),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::delivery::DeliveryAttempt;
+use crate::domain::delivery::{DeliveryAttempt, Verdict};
 use crate::domain::identifiers::ReplayId;
 use crate::domain::query::ObservedEvent;
 use crate::domain::signature::{WebhookSecret, signature_headers};
@@ -11,13 +11,15 @@ use crate::domain::timestamp::Timestamp;
 use crate::domain::trace::{self, TraceParent};
 use crate::ports::clock::Clock;
 use crate::ports::webhook_sender::{SendError, WebhookRequest, WebhookSender};
-use crate::telemetry::Chain;
+use crate::telemetry::{Chain, Unit, measure};
 
 /// Writes the body of a webhook: the event as `GET` answers it, in the form of Standard Webhooks. The wire's form is known
 /// further out, in `http`.
 /// An event of a replay is marked with its id.
 pub type WriteEvent = fn(&ObservedEvent, Option<&ReplayId>) -> String;
 
+/// How many attempts to deliver to a subscription failed.
+pub const DELIVERY_FAILURES: &str = "DeliveryFailures";
 /// How long a subscription's receiver may take to answer.
 pub const TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -53,7 +55,11 @@ pub async fn send_to_subscription(
     let now = ports.clock.now();
     let mut headers = signature_headers(&subscription.signing(now), id, now, &body);
     headers.extend(trace.map(trace_header));
-    Some(send_webhook(ports, WebhookRequest { url, headers, body, timeout: TIMEOUT }).await)
+    let sent = send_webhook(ports, WebhookRequest { url, headers, body, timeout: TIMEOUT }).await;
+    if sent.attempt.verdict() != Verdict::Delivered {
+        measure(DELIVERY_FAILURES, Unit::Count, 1.0);
+    }
+    Some(sent)
 }
 
 /// The header that tells a receiver the trace (W3C Trace Context).

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::delivery::DeliveryId;
 use super::domain_event::DomainEvent;
-use super::event::EventDetails;
+use super::event::{Event, EventDetails};
 use super::event_id::EventId;
 use super::identifiers::{OrganizationId, ProcessorId, ReplayId, ReplayTargetName, SubscriptionId};
 use super::message::Message;
@@ -49,6 +49,22 @@ pub struct EventRef {
     pub commit: Version,
     /// Its index in the commit.
     pub index: usize,
+}
+
+/// Where an event lies in its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceInStream {
+    /// The version that its commit starts at.
+    pub commit: Version,
+    /// Its index in the commit.
+    pub index: usize,
+}
+
+impl From<&Event> for PlaceInStream {
+    fn from(event: &Event) -> Self {
+        let index = event.place.location().map_or(0, |location| location.index);
+        Self { commit: Version::new(event.stream_version.get().saturating_sub(index as u64)), index }
+    }
 }
 
 /// In the queue `process`: run the processors for the events of these commits, in their order.
@@ -152,11 +168,13 @@ pub enum NatsWork {
         /// The domain events.
         events: Vec<ToldEvent>,
     },
-    /// An event once more, because a replay has come to it.
+    /// Events once more, because a replay has come to them.
     Again {
-        /// The event.
+        /// The stream.
         #[serde(flatten)]
-        event: EventRef,
+        stream: StreamRef,
+        /// The events, in their order.
+        events: Vec<PlaceInStream>,
         /// The replay.
         replay_id: ReplayId,
         /// For whom it is, on a subject of its own. Without a name it is published as it was when it was new, with all that the
@@ -169,6 +187,8 @@ pub enum NatsWork {
 impl NatsWork {
     /// The most commits of one message.
     pub const MAX_COMMITS: usize = 20;
+    /// The most events of one message of a replay.
+    pub const MAX_AGAIN: usize = 20;
     /// The most domain events of one message.
     pub const MAX_TOLD: usize = 50;
 }

@@ -233,3 +233,60 @@ fn a_body_that_is_too_large_is_refused_before_it_is_read_whole() {
     assert_eq!(status, 413, "{text}");
     assert_eq!(service.get("/health")["status"], "healthy");
 }
+
+/// The lines of a request are found by the id that its sender gave it, or was told.
+#[test]
+fn every_line_of_a_request_has_its_id() {
+    let data = TempDir::new().unwrap();
+    let mut service = Service::start_in(data.path(), &["--log", "json"], &[("LOG_LEVEL", "debug")]);
+    // It says so much that somebody has to listen.
+    let log = service.child.stderr.take().unwrap();
+    let log = thread::spawn(move || std::io::read_to_string(log).unwrap());
+    let body = json!({"event_type": "placed", "stream_id": "order:1"}).to_string();
+    let mut connection = Connection::open(&service.address, Some(&service.key)).unwrap();
+    let head = connection.head("POST", CREATE, body.len(), "x-request-id: night-shift-1\r\n");
+    connection.stream.get_mut().write_all((head + &body).as_bytes()).unwrap();
+    assert_eq!(connection.answer().unwrap().0, 200);
+    service.kill();
+    let log = log.join().unwrap();
+    let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let around =
+        |line: &Value| line["spans"].as_array().is_some_and(|spans| spans.iter().any(|span| span["request_id"] == "night-shift-1"));
+    // What it asks the table among them.
+    assert!(lines.iter().filter(|line| around(line)).any(|line| line.to_string().contains("PutItem")), "{log}");
+}
+
+/// The value of a metric's sample in the text that Prometheus reads.
+fn sample(metrics: &str, name: &str) -> Option<f64> {
+    metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
+#[test]
+fn prometheus_reads_what_came_in_what_was_done_with_it_and_what_waits() {
+    let data = TempDir::new().unwrap();
+    let service = Service::start(data.path(), &[]);
+    for number in 0..3 {
+        let event = json!({"event_type": "counted", "stream_id": format!("count:{number}")});
+        assert_eq!(service.send("POST", CREATE, &event.to_string()).unwrap().0, 200);
+    }
+    assert_eq!(service.send("POST", CREATE, "{}").unwrap().0, 422);
+    eventually(&service, "/api/v1/events/statistics", |statistics| statistics["total_events"] == 3);
+    let (status, metrics) = service.send("GET", "/metrics", "").unwrap();
+    assert_eq!((status, metrics.ends_with("# EOF\n")), (200, true), "{metrics}");
+    for (name, value) in [
+        ("event_service_requests_total{function=\"record-events\",status=\"200\"}", 3.0),
+        ("event_service_requests_total{function=\"record-events\",status=\"422\"}", 1.0),
+        ("event_service_request_duration_seconds_count{function=\"record-events\"}", 4.0),
+        ("event_service_events_recorded_total{source=\"backend\"}", 3.0),
+        ("event_service_queue_messages{queue=\"deliver\"}", 0.0),
+        ("event_service_queue_oldest_age_seconds{queue=\"deliver\"}", 0.0),
+    ] {
+        assert_eq!(sample(&metrics, name), Some(value), "{name}\n{metrics}");
+    }
+    // Two units an event, and what the counters cost besides.
+    assert!(sample(&metrics, "event_service_table_units_total{kind=\"write\"}").is_some_and(|units| units >= 6.0), "{metrics}");
+    assert!(sample(&metrics, "event_service_table_calls_total").is_some_and(|calls| calls >= 3.0), "{metrics}");
+    for absent in ["nats_connected", service.key.as_str()] {
+        assert!(!metrics.contains(absent), "{absent}\n{metrics}");
+    }
+}

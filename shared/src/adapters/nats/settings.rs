@@ -138,7 +138,8 @@ impl FromStr for NatsCredentials {
         // An environment may hold no line breaks: then they are written \n.
         let text = text.trim().replace("\\n", "\n");
         if text.contains("BEGIN NATS USER JWT") {
-            return Ok(Self::File(text));
+            // A seed counts only if its last line has an end, which a parameter of a deployment does not keep.
+            return Ok(Self::File(text + "\n"));
         }
         if text.is_empty() || text.contains(char::is_whitespace) {
             return Err(NoNatsCredentials);
@@ -354,7 +355,7 @@ mod tests {
         ] {
             assert_eq!(format!("{:?}", text.parse::<NatsCredentials>().unwrap()), shown);
         }
-        assert_eq!(file.parse(), Ok(NatsCredentials::File(file.replace("\\n", "\n"))));
+        assert_eq!(file.parse(), Ok(NatsCredentials::File(file.replace("\\n", "\n") + "\n")));
         assert_eq!("a b".parse::<NatsCredentials>(), Err(NoNatsCredentials));
     }
 

@@ -21,6 +21,7 @@ use crate::domain::identifiers::{MessageId, SchemaVersion};
 use crate::domain::json::{JsonObject, check_json};
 use crate::domain::source::EventSource;
 use crate::domain::stream_id::StreamId;
+use crate::domain::trace;
 use crate::http::fields::{Fields, list_of};
 use crate::http::problem::{FieldProblemKind, Place, Problem, ProblemKind};
 use crate::http::request::percent_decoded;
@@ -134,6 +135,9 @@ pub(super) fn event(fields: &mut Fields<'_>, circumstances: &Circumstances) -> O
     let stream: Option<StreamId> = loose_text(fields, &["subject"]).and_then(|subject| subject.parse().ok());
     let at = occurred_at(time, None, circumstances.received_at);
     let data = data(fields);
+    // What the event says of its trace is of its own beginning; the request may be of whoever passed it on.
+    let own_trace = loose_text(fields, &[trace::MEMBER]).and_then(|text| text.parse().ok());
+    let circumstances = &Circumstances { trace: own_trace.or_else(|| circumstances.trace.clone()), ..circumstances.clone() };
     // The two together are what tells an event from every other. An id may be longer than a message's.
     let (id, source) = (id?, source?);
     let digest = BodyDigest::of(format!("{source}\0{id}").as_bytes());

@@ -45,13 +45,15 @@ impl NatsServer {
         std::fs::write(&path, format!("{text}\n")).unwrap();
         let arguments = vec!["--config".to_owned(), path.display().to_string()];
         let mut server = Self { child: None, port: 0, folder, arguments };
+        let mut said = String::new();
         for _ in 0..MOST_TRIES {
             server.port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-            if server.spawn() {
-                return server;
+            match server.spawn() {
+                Ok(()) => return server,
+                Err(why) => said = why,
             }
         }
-        panic!("nats-server does not start");
+        panic!("nats-server does not start: {said}");
     }
 
     /// A folder for what belongs to it.
@@ -89,7 +91,7 @@ impl NatsServer {
     /// If it does not start.
     pub fn restart(&mut self) {
         self.kill();
-        assert!(self.spawn(), "nats-server does not start again");
+        self.spawn().unwrap();
     }
 
     /// Starts it again with an empty disk.
@@ -99,18 +101,21 @@ impl NatsServer {
     pub fn restart_wiped(&mut self) {
         self.kill();
         std::fs::remove_dir_all(self.folder.path().join("data")).unwrap();
-        assert!(self.spawn(), "nats-server does not start again");
+        self.spawn().unwrap();
     }
 
-    /// Starts it, and waits until it answers. Whether it does.
-    fn spawn(&mut self) -> bool {
+    /// Starts it, and waits until it answers. If it does not, the last line that it logged says why.
+    fn spawn(&mut self) -> Result<(), String> {
         let mut command = Command::new(program());
         command.args(["--jetstream", "--addr", "127.0.0.1", "--port"]).arg(self.port.to_string());
         command.arg("--store_dir").arg(self.folder.path().join("data")).args(&self.arguments);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         // What it logs has to be read, or it stops when nobody does.
         let stderr = child.stderr.take();
-        std::thread::spawn(move || stderr.map(|stderr| BufReader::new(stderr).lines().map_while(Result::ok).for_each(drop)));
+        let said = std::thread::spawn(move || {
+            let lines = stderr.into_iter().flat_map(|stderr| BufReader::new(stderr).lines().map_while(Result::ok));
+            lines.fold(String::new(), |_, line| line)
+        });
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
             if child.try_wait().unwrap().is_some() {
@@ -118,13 +123,13 @@ impl NatsServer {
             }
             if greets(self.port) {
                 self.child = Some(child);
-                return true;
+                return Ok(());
             }
             std::thread::yield_now();
         }
         child.kill().unwrap_or_default();
         child.wait().unwrap();
-        false
+        Err(said.join().unwrap())
     }
 }
 

@@ -16,6 +16,9 @@ NATS_URL ?=
 # The nats-server to start, unless Debian's will do
 NATS_SERVER ?=
 export NATS_URL NATS_SERVER
+# How many schedules to simulate, and with which seed to begin: make simulate SEEDS=100000
+SEEDS ?=
+FROM ?=
 # Deploy without asking, where samconfig.toml asks: make deploy ENV=prod CONFIRM=yes
 CONFIRM ?=
 # As it was typed: make would take a $ for one of its own, the shell a & or a space.
@@ -28,7 +31,7 @@ SMALL ?=
 LOCAL := $(or $(CARGO_TARGET_DIR),target)/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-aws check bench starts seed replay nats demo-webhooks fuzz rules fmt openapi cost audit clean-data deploy logs destroy
+.PHONY: help run test test-aws check bench starts seed replay nats demo-webhooks simulate fuzz rules fmt openapi cost audit clean-data deploy logs destroy
 
 help: # (not listed)
 	@scripts/help Makefile
@@ -92,6 +95,10 @@ openapi: ## Write docs/openapi.json anew from the routes
 cost: ## Say what the service costs on AWS, by template.yaml and list prices
 	@scripts/setup
 	@scripts/bin cost $(ARGS)
+
+simulate: ## Run the whole service under random schedules, as many as SEEDS=100000 says; FROM=N begins with another seed
+	@scripts/setup
+	@SIMULATE_SEEDS=$(or $(SEEDS),10000) SIMULATE_FROM=$(or $(FROM),0) cargo test --profile local -q -p event-service-tests --test simulation -- --nocapture whatever_happens
 
 fuzz: ## Throw made-up requests at what reads from outside; ARGS="collect 600" for ten minutes
 	@scripts/setup

@@ -68,6 +68,8 @@ fn targets(level: Level) -> Targets {
         .with_default(level)
         // The embedded store warns of every conditional write that finds its condition false.
         .with_target("dynoxide", Level::ERROR)
+        // What goes wrong with a connection is in the error of whoever needed it.
+        .with_target("async_nats", LevelFilter::OFF)
         // It repeats what an invocation has failed with, after the invocation.
         .with_target("lambda_runtime", LevelFilter::OFF)
         .with_target(PROCESSORS, Level::INFO)

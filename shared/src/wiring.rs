@@ -177,7 +177,7 @@ pub fn nats() -> Result<crate::adapters::nats::settings::NatsSettings, ConfigErr
     use std::num::NonZeroU32;
     use std::time::Duration;
 
-    use crate::adapters::nats::settings::{IngestFeeds, NatsSettings, NatsStreams, StreamName};
+    use crate::adapters::nats::settings::{IngestFeeds, NatsSettings, NatsStreams, StreamName, StreamsError};
     use crate::domain::bridge::SubjectPattern;
     let prefix = |name: &'static str| {
         let read = |text: String| text.trim().trim_end_matches('.').parse::<SubjectPattern>();
@@ -202,6 +202,15 @@ pub fn nats() -> Result<crate::adapters::nats::settings::NatsSettings, ConfigErr
         replicas: config::parsed("NATS_REPLICAS")?.unwrap_or(usual.replicas),
         duplicate_window: config::parsed("NATS_DUPLICATE_SECONDS")?.map_or(usual.duplicate_window, Duration::from_secs),
     };
+    streams.check().map_err(|error| {
+        let name = match &error {
+            StreamsError::OneStream(_) => "NATS_DOMAIN_STREAM",
+            StreamsError::Overlap { .. } => "NATS_EVENTS_PREFIX",
+            StreamsError::Replicas => "NATS_REPLICAS",
+            StreamsError::NoWindow => "NATS_DUPLICATE_SECONDS",
+        };
+        ConfigError::Invalid { name, problem: error.to_string() }
+    })?;
     let feeds: IngestFeeds = config::parsed("NATS_INGEST")?.unwrap_or(feeds);
     feeds.check(&streams).map_err(|error| ConfigError::Invalid { name: "NATS_INGEST", problem: error.to_string() })?;
     Ok(NatsSettings {

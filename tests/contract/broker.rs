@@ -182,6 +182,51 @@ mod nats {
         }
     }
     #[tokio::test]
+    async fn a_login_may_stand_in_the_address_and_the_settings_go_before_it() {
+        let by_user = NatsServer::start_with("authorization { user: bridge, password: \"p@s:s\" }");
+        let by_token = NatsServer::start_with("authorization { token: s3cr3t }");
+        for (server, login) in [(&by_user, "bridge:p%40s%3As"), (&by_token, "s3cr3t")] {
+            let address = format!("nats://{login}@{}", server.address());
+            let at = |credentials: Option<&str>| {
+                let credentials = credentials.map(|text| text.parse().unwrap());
+                NatsBroker::new(NatsSettings { servers: address.parse().unwrap(), credentials, ..settings(server) })
+            };
+            assert_eq!(at(None).check().await, Ok(()), "{login}");
+            assert!(at(Some("nobody:nothing")).check().await.is_err(), "{login}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_of_a_stream_that_was_made_anew_is_another_one_at_the_same_number() {
+        let server = NatsServer::start();
+        let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        let broker = NatsBroker::new(settings(&server));
+        let mut places = Vec::new();
+        for _ in 0..2 {
+            let subjects = vec!["ingest.test.>".to_owned()];
+            context.create_stream(stream::Config { name: feed().stream, subjects, ..stream::Config::default() }).await.unwrap();
+            context.publish("ingest.test.a", "{}".into()).await.unwrap().await.unwrap();
+            // The consumer went with the stream: a request to it fails, and the next one makes another.
+            let found = match broker.fetch(&feed(), 10, Duration::from_secs(5)).await {
+                Ok(found) => found,
+                Err(_) => broker.fetch(&feed(), 10, Duration::from_secs(5)).await.unwrap(),
+            };
+            let [message] = &found[..] else { panic!("one message") };
+            places.push(message.place.clone());
+            context.delete_stream(feed().stream).await.unwrap();
+        }
+        assert!(places.iter().all(|place| place.starts_with("INGEST_TEST:1@")), "{places:?}");
+        assert_ne!(places[0], places[1]);
+    }
+
+    #[tokio::test]
+    async fn a_feed_whose_stream_is_not_there_says_what_to_do() {
+        let server = NatsServer::start();
+        let error = NatsBroker::new(settings(&server)).fetch(&feed(), 1, Duration::ZERO).await.unwrap_err().to_string();
+        assert!(error.contains("there is no stream INGEST_TEST: make it, or take it out of NATS_INGEST"), "{error}");
+    }
+
+    #[tokio::test]
     async fn a_server_is_spoken_to_through_tls_if_its_certificate_is_trusted_and_not_at_all_otherwise() {
         let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();

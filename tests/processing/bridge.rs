@@ -240,6 +240,33 @@ async fn a_replay_to_nats_has_a_subject_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_dry_run_that_is_misspelled_publishes_nothing() {
+    let world = World::bridged(Vec::new()).await;
+    let request = json!({"start_time": 0, "end_time": 1, "dryrun": true, "stream_id": "order:1"});
+    let answer = world.app.client().await.post("/api/v1/events/nats/republish", &request).await;
+    assert_eq!(answer.status.as_u16(), 422);
+    let named: Vec<Value> = answer.json()["detail"].as_array().unwrap().iter().map(|error| error["loc"][1].clone()).collect();
+    assert_eq!(named, [json!("dryrun"), json!("stream_id")]);
+}
+
+/// BR-EVT-001: ids are unique within an organization only.
+#[tokio::test]
+async fn two_organizations_may_choose_one_id_and_both_events_are_published() {
+    let world = World::bridged(Vec::new()).await;
+    let client = world.app.client().await;
+    for organization in ["acme", "globex"] {
+        let event = json!({"event_type": "a", "event_id": "7d0a4c1e-0000-4000-8000-000000000001", "organization_id": organization});
+        create(&client, event).await;
+    }
+    create(&client, json!({"event_type": "a", "event_id": "7d0a4c1e-0000-4000-8000-000000000001"})).await;
+    world.settle().await;
+    let mut ids: Vec<String> = of(&world, BridgeStream::Events).into_iter().map(|message| message.id).collect();
+    ids.sort();
+    let id = "7d0a4c1e-0000-4000-8000-000000000001";
+    assert_eq!(ids, [id.to_owned(), format!("acme/{id}"), format!("globex/{id}")]);
+}
+
+#[tokio::test]
 async fn who_is_bound_to_an_organization_may_not_publish_and_without_a_bridge_nobody_can() {
     let range = json!({"start_time": 0, "end_time": 1});
     let world = World::bridged(Vec::new()).await;

@@ -3,7 +3,6 @@
 
 mod archiving;
 mod bridge;
-mod chaos;
 mod delivery;
 mod domain_events;
 mod interrupted;

@@ -390,7 +390,9 @@ async fn take_in(background: &Background, feed: &IngestFeed) {
         }
         let pause = match taken {
             Ok(Ingested { again: 0, .. }) => {
-                was_told = false;
+                if std::mem::take(&mut was_told) {
+                    tracing::warn!(%feed, "messages are taken in again");
+                }
                 continue;
             }
             // What is stored now would overtake what comes again.

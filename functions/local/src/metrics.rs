@@ -117,7 +117,11 @@ impl Metrics {
 
     async fn of_the_bridge(&self, registry: &mut Registry, background: &Background) {
         let Some(bridge) = &background.bridge else { return };
-        registry.register("nats_published", "Messages that NATS has kept", self.published.clone());
+        registry.register(
+            "nats_published",
+            "Messages that NATS has acknowledged, those included that it had already",
+            self.published.clone(),
+        );
         registry.register("nats_ingested", "Messages of others, by what came of them", self.ingested.clone());
         let connected = Gauge::<i64>::default();
         connected.set(i64::from(is_connected(&*bridge.status, background.app.clock.now()).await));
@@ -125,15 +129,17 @@ impl Metrics {
         let lag = Number::default();
         lag.set(oldest_age(background, &Queue::Work(WorkQueue::Nats)));
         registry.register_with_unit("nats_lag", "For how long the oldest event waits to be published", Unit::Seconds, lag);
-        let waiting: Family<Labels, Gauge> = Family::default();
+        let (waiting, reachable): (Family<Labels, Gauge>, Family<Labels, Gauge>) = Default::default();
         for feed in bridge.broker.feeds() {
-            // One that is away says nothing, and nobody waits for it here.
-            if let Ok(count) =
-                tokio::time::timeout(Duration::from_secs(1), bridge.broker.waiting(feed)).await.unwrap_or_else(|_| Err(away()))
-            {
-                waiting.get_or_create(&label("feed", feed.to_string())).set(count.try_into().unwrap_or(i64::MAX));
+            let labels = label("feed", feed.to_string());
+            // Nobody waits here for long for one that is away.
+            let count = tokio::time::timeout(Duration::from_secs(1), bridge.broker.waiting(feed)).await.unwrap_or_else(|_| Err(away()));
+            reachable.get_or_create(&labels).set(i64::from(count.is_ok()));
+            if let Ok(count) = count {
+                waiting.get_or_create(&labels).set(count.try_into().unwrap_or(i64::MAX));
             }
         }
+        registry.register("nats_ingest_reachable", "Whether a feed can be taken in: its stream is there, and answers", reachable);
         registry.register("nats_ingest_waiting", "Messages of others that wait to be taken in", waiting);
     }
 }

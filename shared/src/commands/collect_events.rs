@@ -29,6 +29,7 @@ use crate::ports::clock::Clock;
 use crate::ports::commit_log::{Put, PutNoting, TogetherWith};
 use crate::ports::definition_store::DefinitionStore;
 use crate::ports::queue::{QueueError, QueueSender};
+use crate::ports::random::Random;
 use crate::ports::rejected_events::RejectedEvents;
 use crate::ports::store_error::StoreError;
 
@@ -184,7 +185,7 @@ fn hold(
         let entry = &entries[*index];
         // If the attempt was carried out after all, the event has this id.
         let tried = failed.tried.as_ref().and_then(|(tried, ids)| Some((*tried, *ids.get(index)?)));
-        let event_id = tried.map_or_else(|| random_id(ports), |(_, id)| id);
+        let event_id = tried.map_or_else(|| random_id(ports.append.random), |(_, id)| id);
         let tried = tried.map(|(tried, _)| tried);
         let size = entry.draft.details.bytes();
         if tried != waiting.tried || waiting.events.len() >= HeldEvents::MAX_EVENTS || bytes + size > HeldEvents::MAX_BYTES {
@@ -202,8 +203,7 @@ fn hold(
 }
 
 /// A new id that nobody else has.
-fn random_id(ports: &CollectEventsPorts<'_>) -> EventId {
-    let random = ports.append.random;
+fn random_id(random: &dyn Random) -> EventId {
     let bits = (u128::from(random.number()) << 64) | u128::from(random.number());
     EventId::new(uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid())
 }
@@ -231,11 +231,22 @@ pub async fn keep_rejected(ports: &CollectEventsPorts<'_>, events: Vec<RejectedE
 /// # Errors
 /// [`StoreError`]: the message is to be taken up again.
 pub async fn store_held(ports: &StoreHeldPorts<'_>, work: CollectWork) -> Result<(), StoreError> {
-    let held = match work {
+    let mut held = match work {
         CollectWork::Rejected(events) => return ports.rejected.keep(&events).await,
         CollectWork::Events(held) => held,
     };
     let stream = StreamKey::from(&held.stream);
+    if let Some(tried) = held.tried {
+        let standing = ports.append.log.commit_at(&Slot { stream: stream.clone(), first: tried.first }).await?;
+        match standing {
+            Some(commit) if commit.attempt.0 == tried.attempt => return Ok(()),
+            Some(_) => {
+                leave_ids_that_are_taken(ports, &stream, &mut held).await?;
+                held.tried = None;
+            }
+            None => {}
+        }
+    }
     let entry = |event: HeldEvent| Entry {
         draft: EventDraft {
             // Its sender was told this id before anybody knew where the event would lie.
@@ -252,17 +263,22 @@ pub async fn store_held(ports: &StoreHeldPorts<'_>, work: CollectWork) -> Result
     };
     let entries: Vec<Entry> = held.events.into_iter().map(entry).collect();
     let mut writer = StreamWriter::new(&ports.append, &stream, ports.clock.now().whole_millis());
-    if let Some(tried) = held.tried {
-        let standing = ports.append.log.commit_at(&Slot { stream: stream.clone(), first: tried.first }).await?;
-        if standing.is_some_and(|commit| commit.attempt.0 == tried.attempt) {
-            return Ok(());
-        }
-        writer.tried = Some(tried);
-    }
+    writer.tried = held.tried;
     match writer.store_all(&entries, (0..entries.len()).collect()).await {
         None => Ok(()),
         Some(failed) => Err(failed.error),
     }
+}
+
+/// Gives events other ids whose own are those of others by now. An id says where an event lies and when it was recorded, to the
+/// millisecond: so whoever took the slot of an attempt in the very millisecond in which that was made has given away the same ids.
+async fn leave_ids_that_are_taken(ports: &StoreHeldPorts<'_>, stream: &StreamKey, held: &mut HeldEvents) -> Result<(), StoreError> {
+    for event in &mut held.events {
+        if ports.append.log.is_placed(event.event_id, stream.organization.as_ref()).await? {
+            event.event_id = random_id(ports.append.random);
+        }
+    }
+    Ok(())
 }
 
 /// An event that is to be stored.
@@ -381,9 +397,13 @@ impl<'a> StreamWriter<'a> {
                     return Ok(());
                 }
                 Ok(Answered::Taken(standing)) => {
-                    if self.tried.take().is_some_and(|tried| standing.iter().any(|commit| commit.attempt.0 == tried.attempt)) {
-                        self.keep(&call, Taken::Before);
-                        return Ok(());
+                    if let Some(tried) = self.tried.take() {
+                        if standing.iter().any(|commit| commit.attempt.0 == tried.attempt) {
+                            self.keep(&call, Taken::Before);
+                            return Ok(());
+                        }
+                        // Whoever has it may have given away the ids as well: that is looked into first.
+                        return Err((StoreError::Contended, None));
                     }
                     heads.forget(self.stream);
                     fresh_head = true;

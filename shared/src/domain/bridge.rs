@@ -200,7 +200,7 @@ impl BridgeMessage {
     pub fn event(event: &Event, body: String) -> Self {
         let details = &event.details;
         let subject = format!("{}.{}.{}", details.source, details.category, tokens(details.event_type.as_str()));
-        Self { stream: BridgeStream::Events, subject, id: event.id.to_string(), headers: headers(event), body }
+        Self { stream: BridgeStream::Events, subject, id: id(event), headers: headers(event), body }
     }
 
     /// An event that is replayed to whoever listens for this name, on `replay.{name}.{type}`.
@@ -208,7 +208,7 @@ impl BridgeMessage {
     pub fn replayed(event: &Event, replay: &ReplayId, name: &ReplayTargetName, body: String) -> Self {
         let name = tokens(name.as_str()).replace('.', "_");
         let subject = format!("replay.{name}.{}", tokens(event.details.event_type.as_str()));
-        let id = format!("{replay}/{}", event.id);
+        let id = format!("{replay}/{}", id(event));
         Self { stream: BridgeStream::Events, subject, id, headers: headers(event), body }
     }
 
@@ -217,6 +217,15 @@ impl BridgeMessage {
     pub fn domain_event(event: ToldEvent, trace: Option<&TraceParent>) -> Self {
         let headers = trace.map(|trace| (TRACE_PARENT, trace.to_string())).into_iter().collect();
         Self { stream: BridgeStream::DomainEvents, subject: event.subject, id: event.id, headers, body: event.body }
+    }
+}
+
+/// What tells an event's message from every other: the event's id. One that a client of an organization has chosen is that
+/// organization's, and another may choose the same.
+fn id(event: &Event) -> String {
+    match event.organization().filter(|_| event.id != event.place) {
+        Some(organization) => format!("{organization}/{}", event.id),
+        None => event.id.to_string(),
     }
 }
 
@@ -251,7 +260,7 @@ pub struct IncomingMessage {
     pub receipt: MessageReceipt,
     /// Its subject.
     pub subject: String,
-    /// Its stream, and its number there: what it is called if its sender gives it no name.
+    /// Its stream, its number there, and when it came: what it is called if its sender gives it no name.
     pub place: String,
     /// What its sender calls it, in a header.
     pub message_id: Option<String>,
@@ -261,6 +270,8 @@ pub struct IncomingMessage {
     pub trace: Option<TraceParent>,
     /// When the broker got it, if that is known.
     pub published_at: Option<Timestamp>,
+    /// Whether it is an event without its payload, which was too large for a broker.
+    pub omitted: bool,
     /// How often it has been delivered, this time included.
     pub deliveries: u32,
     /// What it says.

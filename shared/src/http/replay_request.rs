@@ -149,15 +149,38 @@ pub fn replay_request(body: &RawValue) -> Result<(ReplayRequest, Run), Problem> 
     fields.finish(request).map_err(Problem::invalid)
 }
 
+/// The fields of replays that publishing again has no use for.
+const OF_REPLAYS: [&str; 7] = ["stream_id", "event_ids", "from_version", "to_version", "target_service", "all", "include_anonymous"];
+/// The fields of a request to publish again, and all other conditions of queries.
+const OF_REPUBLISHING: [&str; 14] = [
+    "start_time",
+    "end_time",
+    "dry_run",
+    "rate_limit",
+    "organization_id",
+    "event_type",
+    "event_source",
+    "event_category",
+    "user_id",
+    "status",
+    "session_id",
+    "device_id",
+    "correlation_id",
+    "data",
+];
+
 /// The replay to NATS that a body asks for.
 ///
 /// # Errors
 /// [`Problem::invalid`] with everything that is wrong with it.
 pub fn republish_request(body: &RawValue) -> Result<(ReplayRequest, Run), Problem> {
     let mut fields = Fields::read(body, vec![Place::name("body")], Blank::Nothing).map_err(|problem| Problem::invalid(vec![problem]))?;
-    for name in ["stream_id", "event_ids", "from_version", "to_version", "target_service", "all", "include_anonymous"] {
-        if fields.given(name).is_some() {
-            fields.refuse_value(name, "is of replays: POST /api/v1/events/replay with \"target_service\": \"nats:*\" takes it");
+    // A dry run that is misspelled must not begin a real one.
+    for name in fields.names() {
+        if OF_REPLAYS.contains(&name.as_str()) && fields.given(&name).is_some() {
+            fields.refuse_value(&name, "is of replays: POST /api/v1/events/replay with \"target_service\": \"nats:*\" takes it");
+        } else if !OF_REPUBLISHING.contains(&name.as_str()) && !OF_REPLAYS.contains(&name.as_str()) {
+            fields.refuse_value(&name, "is no field of this request");
         }
     }
     let filter = event_filter(&mut fields);

@@ -60,7 +60,7 @@ impl<T: MessagePublisher + MessageSource + BrokerCheck> MessageBroker for T {}
 
 /// The broker did not do what was asked. Trying again later may help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the message broker is not available: {0}")]
+#[error("the message broker failed: {0}")]
 pub struct BrokerError(pub String);
 
 /// Why a message was not published.

@@ -82,6 +82,7 @@ impl MemoryBroker {
             origin: None,
             trace: None,
             published_at: None,
+            omitted: false,
             deliveries: 0,
             body: body.to_vec(),
         };

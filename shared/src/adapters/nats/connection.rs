@@ -134,12 +134,12 @@ async fn connect(settings: &NatsSettings) -> Result<Live, BrokerError> {
             }
             std::future::ready(())
         });
-    let options = match &settings.credentials {
+    let options = match settings.credentials.clone().or_else(|| settings.servers.login()) {
         None => options,
-        Some(NatsCredentials::User { user, password }) => options.user_and_password(user.clone(), password.clone()),
-        Some(NatsCredentials::Token(token)) => options.token(token.clone()),
-        Some(NatsCredentials::Nkey(seed)) => options.nkey(seed.clone()),
-        Some(NatsCredentials::File(text)) => options.credentials(text).map_err(|error| refuse(&error))?,
+        Some(NatsCredentials::User { user, password }) => options.user_and_password(user, password),
+        Some(NatsCredentials::Token(token)) => options.token(token),
+        Some(NatsCredentials::Nkey(seed)) => options.nkey(seed),
+        Some(NatsCredentials::File(text)) => options.credentials(&text).map_err(|error| refuse(&error))?,
     };
     // Reading the system's certificates takes a while, and most servers in a private network want none.
     let tls = match &settings.certificates {

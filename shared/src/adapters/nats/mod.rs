@@ -9,6 +9,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::ConsumerErrorKind;
 use async_nats::jetstream::{AckKind, ErrorCode, Message, stream};
 use async_trait::async_trait;
 use futures::StreamExt as _;
@@ -16,7 +17,8 @@ use futures::StreamExt as _;
 use self::connection::{Connection, Live};
 use self::settings::{IngestFeeds, NatsSettings};
 use crate::domain::bridge::{
-    BridgeMessage, BridgeStream, IncomingMessage, IngestFeed, MESSAGE_ID, MessageReceipt, ORIGIN, Settlement, SubjectPattern, TRACE_PARENT,
+    BridgeMessage, BridgeStream, DATA_OMITTED, IncomingMessage, IngestFeed, MESSAGE_ID, MessageReceipt, ORIGIN, Settlement, SubjectPattern,
+    TRACE_PARENT,
 };
 use crate::domain::event::BodyDigest;
 use crate::domain::timestamp::Timestamp;
@@ -134,7 +136,13 @@ impl NatsBroker {
             ..pull::Config::default()
         };
         let made = match live.context.get_stream_no_info(&feed.stream).await {
-            Ok(stream) => stream.get_or_create_consumer(&durable, config).await.map_err(|error| error.to_string()),
+            Ok(stream) => stream.get_or_create_consumer(&durable, config).await.map_err(|error| {
+                if no_such_stream(error.kind()) {
+                    format!("there is no stream {}: make it, or take it out of NATS_INGEST", feed.stream)
+                } else {
+                    error.to_string()
+                }
+            }),
             Err(error) => Err(error.to_string()),
         };
         match made {
@@ -176,6 +184,11 @@ fn is_missing(kind: &GetStreamErrorKind) -> bool {
     }
 }
 
+/// Whether a consumer cannot be made because its stream is not there.
+fn no_such_stream(kind: ConsumerErrorKind) -> bool {
+    matches!(kind, ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
 /// What a stream has otherwise than it would have been made.
 fn differences(wanted: &stream::Config, found: &stream::Config) -> Vec<&'static str> {
     let mut subjects = [wanted.subjects.clone(), found.subjects.clone()];
@@ -212,9 +225,11 @@ fn header(headers: Option<&HeaderMap>, name: &str) -> Option<String> {
 fn incoming(message: &Message) -> Option<IncomingMessage> {
     let (place, deliveries, published_at) = {
         let info = message.info().ok()?;
-        let published_at =
-            i64::try_from(info.published.unix_timestamp_nanos() / 1000).ok().and_then(|micros| Timestamp::from_micros(micros).ok());
-        (format!("{}:{}", info.stream, info.stream_sequence), u32::try_from(info.delivered).unwrap_or(u32::MAX), published_at)
+        let nanos = info.published.unix_timestamp_nanos();
+        let published_at = i64::try_from(nanos / 1000).ok().and_then(|micros| Timestamp::from_micros(micros).ok());
+        // A stream that is made anew counts from 1 again: the time tells its messages from those of before.
+        let place = format!("{}:{}@{nanos}", info.stream, info.stream_sequence);
+        (place, u32::try_from(info.delivered).unwrap_or(u32::MAX), published_at)
     };
     let headers = message.headers.as_ref();
     Some(IncomingMessage {
@@ -225,6 +240,7 @@ fn incoming(message: &Message) -> Option<IncomingMessage> {
         origin: header(headers, ORIGIN),
         trace: header(headers, TRACE_PARENT).and_then(|trace| trace.parse().ok()),
         published_at,
+        omitted: header(headers, DATA_OMITTED).is_some(),
         deliveries,
         body: message.payload.to_vec(),
     })
@@ -261,15 +277,17 @@ impl MessageSource for NatsBroker {
         let live = self.live().await?;
         let consumer = self.consumer(&live, feed).await?;
         let most = most.clamp(1, MOST_AT_ONCE);
-        let mut found = match take(consumer.fetch().max_messages(most).messages().await).await {
+        let mut found = match take(Duration::ZERO, consumer.fetch().max_messages(most).messages()).await {
             Ok(found) => found,
             Err(error) => return Err(self.failed(&live, &format!("{feed} gives nothing"), error).await),
         };
         if found.is_empty() && !wait.is_zero() {
             // The first one wakes this; what has come with it is there by then.
-            let first = take(consumer.batch().max_messages(1).expires(wait).messages().await).await;
+            let first = take(wait, consumer.batch().max_messages(1).expires(wait).messages()).await;
             let rest = match &first {
-                Ok(first) if !first.is_empty() && most > 1 => take(consumer.fetch().max_messages(most - 1).messages().await).await,
+                Ok(first) if !first.is_empty() && most > 1 => {
+                    take(Duration::ZERO, consumer.fetch().max_messages(most - 1).messages()).await
+                }
                 Ok(_) | Err(_) => Ok(Vec::new()),
             };
             match (first, rest) {
@@ -329,9 +347,14 @@ impl BrokerCheck for NatsBroker {
     }
 }
 
-/// All that one request gives.
-async fn take(batch: Result<pull::Batch, impl std::fmt::Display>) -> Result<Vec<Message>, String> {
-    let mut batch = batch.map_err(|error| error.to_string())?;
+/// All that one request gives, which the server answers within `wait`. A consumer that was removed meanwhile answers nothing, ever.
+async fn take(wait: Duration, request: impl Future<Output = Result<pull::Batch, impl std::fmt::Display>>) -> Result<Vec<Message>, String> {
+    let taken = tokio::time::timeout(wait + connection::PATIENCE, take_all(request)).await;
+    taken.unwrap_or_else(|_| Err("its consumer does not answer".to_owned()))
+}
+
+async fn take_all(request: impl Future<Output = Result<pull::Batch, impl std::fmt::Display>>) -> Result<Vec<Message>, String> {
+    let mut batch = request.await.map_err(|error| error.to_string())?;
     let mut found = Vec::new();
     while let Some(message) = batch.next().await {
         match message {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
+
 use crate::domain::bridge::{BridgeStream, IngestFeed, SubjectError, SubjectPattern};
 
 /// Everything that the bridge has to know.
@@ -64,6 +66,18 @@ impl NatsServers {
     /// Whether any of them is only spoken to through TLS.
     pub(super) fn want_tls(&self) -> bool {
         self.0.iter().any(|url| url.scheme() == "tls")
+    }
+
+    /// The login that an address holds: `user:password@`, or `token@`.
+    pub(super) fn login(&self) -> Option<NatsCredentials> {
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned);
+        self.0.iter().find(|url| !url.username().is_empty()).and_then(|url| {
+            let user = decoded(url.username())?;
+            Some(match url.password() {
+                Some(password) => NatsCredentials::User { user, password: decoded(password)? },
+                None => NatsCredentials::Token(user),
+            })
+        })
     }
 
     /// The addresses.
@@ -203,7 +217,32 @@ impl Default for NatsStreams {
     }
 }
 
+/// Why no server can have the streams.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StreamsError {
+    /// Events and domain events would share one.
+    #[error("events and domain events cannot both go to the stream {0}: give one of them another name")]
+    OneStream(String),
+    /// A subject would belong to both.
+    #[error("events on {events} and domain events on {domain_events} overlap: choose another prefix for one of them")]
+    Overlap {
+        /// A subject of events.
+        events: SubjectPattern,
+        /// A subject of domain events.
+        domain_events: SubjectPattern,
+    },
+    /// JetStream keeps no stream so many times.
+    #[error("a stream is kept by one to five servers")]
+    Replicas,
+    /// What is published twice would be there twice.
+    #[error("must be a second at least: for so long JetStream drops what it has got already")]
+    NoWindow,
+}
+
 impl NatsStreams {
+    /// The most servers that keep a message, as JetStream has it.
+    const MOST_REPLICAS: u8 = 5;
+
     /// The name of a stream.
     #[must_use]
     pub fn name(&self, stream: BridgeStream) -> &str {
@@ -221,6 +260,26 @@ impl NatsStreams {
             (BridgeStream::DomainEvents, Some(prefix)) => format!("{prefix}.{subject}"),
             (BridgeStream::DomainEvents, None) => subject.to_owned(),
         }
+    }
+
+    /// Whether a server can have these streams.
+    ///
+    /// # Errors
+    /// [`StreamsError`] says what is wrong.
+    pub fn check(&self) -> Result<(), StreamsError> {
+        if self.events == self.domain_events {
+            return Err(StreamsError::OneStream(self.events.clone()));
+        }
+        let patterns = |stream| self.subjects(stream).into_iter().filter_map(|subject| subject.parse::<SubjectPattern>().ok());
+        let overlap = patterns(BridgeStream::Events)
+            .find_map(|one| patterns(BridgeStream::DomainEvents).find(|other| one.overlaps(other)).map(|other| (one, other)));
+        if let Some((events, domain_events)) = overlap {
+            return Err(StreamsError::Overlap { events, domain_events });
+        }
+        if !(1..=Self::MOST_REPLICAS).contains(&self.replicas) {
+            return Err(StreamsError::Replicas);
+        }
+        if self.duplicate_window.is_zero() { Err(StreamsError::NoWindow) } else { Ok(()) }
     }
 
     /// All subjects of a stream.
@@ -370,6 +429,20 @@ mod tests {
         let moved = NatsStreams { domain_prefix: "event_service".parse().ok(), ..streams };
         assert_eq!("X=event.>".parse::<IngestFeeds>().unwrap().check(&moved), Ok(()));
         assert_eq!(moved.subjects(BridgeStream::DomainEvents), ["event_service.event.>"]);
+    }
+
+    #[test]
+    fn streams_that_no_server_can_have_are_refused() {
+        let usual = NatsStreams::default;
+        assert_eq!(usual().check(), Ok(()));
+        let one = NatsStreams { domain_events: "EVENTS".to_owned(), ..usual() };
+        assert_eq!(one.check(), Err(StreamsError::OneStream("EVENTS".to_owned())));
+        let overlapping = NatsStreams { events_prefix: "event".parse().unwrap(), ..usual() };
+        assert!(matches!(overlapping.check(), Err(StreamsError::Overlap { .. })));
+        for replicas in [0, 9] {
+            assert_eq!(NatsStreams { replicas, ..usual() }.check(), Err(StreamsError::Replicas));
+        }
+        assert_eq!(NatsStreams { duplicate_window: Duration::ZERO, ..usual() }.check(), Err(StreamsError::NoWindow));
     }
 
     #[test]

@@ -45,6 +45,10 @@ pub fn read_message(message: &IncomingMessage, now: Timestamp, gate: Option<&Ope
         let place = u64::try_from(BodyDigest::of(message.place.as_bytes()).0 >> 64).unwrap_or_default();
         ReadMessage::Rejected(Box::new(rejected(rejection, Collector::Nats, text, &circumstances, place)))
     };
+    if message.omitted {
+        let detail = "the event comes without its payload, which was too large for its broker: record the event itself".to_owned();
+        return reject(Rejection { reason: RejectionReason::TooLarge, detail }, &String::from_utf8_lossy(&message.body));
+    }
     let not_json = || Rejection { reason: RejectionReason::InvalidJson, detail: "the message is no JSON".to_owned() };
     let Ok(text) = std::str::from_utf8(&message.body) else {
         return reject(not_json(), &String::from_utf8_lossy(&message.body));
@@ -191,6 +195,7 @@ mod tests {
             origin: None,
             trace: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().ok(),
             published_at: None,
+            omitted: false,
             deliveries: 1,
             body: body.as_bytes().to_vec(),
         }
@@ -298,6 +303,8 @@ mod tests {
         ] {
             assert_eq!(reason_of(body), reason, "{body}");
         }
+        let without = IncomingMessage { omitted: true, ..message(&json!({"type": "a", "data": {}}).to_string(), None) };
+        assert!(matches!(read_message(&without, now(), None), ReadMessage::Rejected(_)), "it would be taken for the whole");
         let binary = IncomingMessage { body: vec![0xff, 0xfe], ..message("", None) };
         assert!(matches!(read_message(&binary, now(), None), ReadMessage::Rejected(_)));
         assert_eq!(

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::executor::block_on;
 use serde_json::Value;
+use shared::domain::bridge::BridgeStream;
 use shared::domain::counters::{CounterKey, CounterScope, Period};
 use shared::domain::dead_letter::DeadLetter;
 use shared::domain::definitions::Definitions;
@@ -20,15 +21,18 @@ use shared::domain::status::EventStatus;
 use shared::domain::stream_id::StreamKey;
 use shared::domain::subscription::{Ordering, Subscription};
 use shared::domain::timestamp::Timestamp;
+use shared::domain::version::Version;
 use shared::domain::work::{DeliverWork, EventRef, StreamRef};
 use shared::ports::counter_store::CounterStore as _;
 use shared::ports::delivery_log::DeliveryLog as _;
 use shared::ports::event_bus::BusEntry;
 use shared::ports::event_reader::EventReader as _;
+use shared::ports::rejected_events::RejectedEvents as _;
 
-use super::plan::{DERIVED, SECRET, owner};
-use super::service::Service;
-use super::surroundings::{History, Moment, Request, is_dead};
+use super::outside::is_dead;
+use super::plan::{DERIVED, NONSENSE, SECRET, owner};
+use super::service::{Service, marks};
+use super::surroundings::{History, Moment, Request};
 
 /// What is wrong.
 type Checked = Result<(), String>;
@@ -54,6 +58,7 @@ struct Evidence<'a> {
 /// Checks everything.
 pub(super) fn check(service: &Service, redriven: Redriven) -> Checked {
     let events = all_events(service);
+    projections(service, &events)?;
     let definitions = service.definitions();
     let history = service.surroundings.history();
     let stored = history.commits.iter().flat_map(|(moment, commit)| commit.to_events().into_iter().map(|event| (event.place, *moment)));
@@ -66,6 +71,10 @@ pub(super) fn check(service: &Service, redriven: Redriven) -> Checked {
         history: &history,
     };
     evidence.acknowledged(&service.acknowledged.lock().unwrap())?;
+    evidence.versions()?;
+    evidence.ids()?;
+    evidence.marks(service)?;
+    evidence.nonsense(service)?;
     evidence.requests()?;
     evidence.deliveries(service)?;
     evidence.order_of_deliveries()?;
@@ -74,6 +83,7 @@ pub(super) fn check(service: &Service, redriven: Redriven) -> Checked {
     evidence.results_are_kept()?;
     evidence.derived_events()?;
     evidence.bus(service)?;
+    evidence.broker(service)?;
     evidence.statistics(service)
 }
 
@@ -89,6 +99,33 @@ fn all_events(service: &Service) -> Vec<ObservedEvent> {
             None => return events,
         }
     }
+}
+
+/// The events of a stream in the order of their versions, for each stream.
+fn by_stream(events: &[ObservedEvent]) -> BTreeMap<&StreamKey, Vec<&Event>> {
+    let mut streams: BTreeMap<&StreamKey, Vec<&Event>> = BTreeMap::new();
+    for ObservedEvent { event, .. } in events {
+        streams.entry(&event.stream).or_default().push(event);
+    }
+    for events in streams.values_mut() {
+        events.sort_by_key(|event| event.stream_version);
+    }
+    streams
+}
+
+/// Every entity's projection is of all of its events and no others, with snapshots as without.
+fn projections(service: &Service, events: &[ObservedEvent]) -> Checked {
+    for (stream, events) in by_stream(events) {
+        let stream_id = stream.stream.to_string();
+        let Some(entity) = stream_id.strip_prefix("order:") else { continue };
+        let organization = stream.organization.as_ref().map_or_else(String::new, |name| format!("?organization_id={name}"));
+        let path = format!("/api/v1/events/projections/order/{entity}{organization}");
+        let (shown, anew) = (service.ask("GET", &path, &Value::Null), service.ask_anew(&path));
+        if shown["version"] != events.len() || shown["state"] != anew["state"] {
+            return Err(format!("the projection of {stream} with {} events is {shown}, and {anew} without snapshots", events.len()));
+        }
+    }
+    Ok(())
 }
 
 /// An event, for whoever reads of a failure.
@@ -153,6 +190,78 @@ impl<'a> Evidence<'a> {
             Some(id) => Err(format!("event {id} was acknowledged and is not there")),
             None => Ok(()),
         }
+    }
+
+    /// The versions of a stream follow one upon the other.
+    fn versions(&self) -> Checked {
+        for (stream, events) in self.by_stream() {
+            let mut next = Version::EMPTY.next();
+            for event in events {
+                if event.stream_version != next {
+                    return Err(format!("{stream} has a gap or an overlap before version {next}"));
+                }
+                next = next.next();
+            }
+        }
+        Ok(())
+    }
+
+    /// No two events of an organization have one id (BR-EVT-001).
+    fn ids(&self) -> Checked {
+        let mut seen = BTreeSet::new();
+        match self.events.iter().find(|observed| !seen.insert((observed.event.organization(), observed.event.id))) {
+            Some(twice) => Err(format!("{} has the id of another event", name(&twice.event))),
+            None => Ok(()),
+        }
+    }
+
+    /// What was collected, or came from others, and says who it is, is stored once, however often it was sent; and it is stored if that
+    /// was acknowledged, or is the broker's to give again.
+    fn marks(&self, service: &Service) -> Checked {
+        let mut stored: BTreeMap<String, usize> = BTreeMap::new();
+        for ObservedEvent { event, .. } in &self.events {
+            let derived = event.details.event_type.as_str() == DERIVED;
+            if let Some(mark) = event.details.data.to_value()["mark"].as_str().filter(|_| !derived) {
+                *stored.entry(mark.to_owned()).or_default() += 1;
+            }
+        }
+        if let Some((mark, times)) = stored.iter().find(|(_, times)| **times > 1) {
+            return Err(format!("{mark} is stored {times} times"));
+        }
+        let taken = service.taken.lock().unwrap().clone();
+        let of_others = self.history.sent.iter().filter_map(|(_, body)| Some(marks(&serde_json::from_str(body).ok()?))).flatten();
+        match taken.into_iter().chain(of_others).find(|mark| !stored.contains_key(mark)) {
+            Some(mark) => Err(format!("{mark} was taken and is not stored")),
+            None => Ok(()),
+        }
+    }
+
+    /// What nobody can read is kept as a rejected event.
+    fn nonsense(&self, service: &Service) -> Checked {
+        let sent = self.history.sent.iter().filter(|(_, body)| body == NONSENSE).count();
+        let (kept, _) = block_on(service.surroundings.rejected.rejected_events(None, None, 10_000)).unwrap();
+        if kept.len() == sent { Ok(()) } else { Err(format!("{sent} messages cannot be read, and {} are kept", kept.len())) }
+    }
+
+    /// The broker has every event and that it was stored, once, and the events of a stream in their order.
+    fn broker(&self, service: &Service) -> Checked {
+        let published = service.surroundings.broker.published();
+        let places: HashMap<(BridgeStream, &str), usize> =
+            published.iter().enumerate().map(|(place, message)| ((message.stream, message.id.as_str()), place)).collect();
+        for events in self.by_stream().into_values() {
+            let mut before: Option<(usize, &Event)> = None;
+            for event in events {
+                let stored = BusEntry::from(&DomainEvent::stored(event)).detail;
+                let told = published.iter().any(|message| message.stream == BridgeStream::DomainEvents && message.body == stored);
+                let place = places.get(&(BridgeStream::Events, event.id.to_string().as_str())).copied();
+                let (true, Some(place)) = (told, place) else { return Err(format!("{} was not published", name(event))) };
+                if let Some((_, earlier)) = before.filter(|(earlier, _)| *earlier > place) {
+                    return Err(format!("{} was published before {}", name(event), name(earlier)));
+                }
+                before = Some((place, event));
+            }
+        }
+        Ok(())
     }
 
     /// Every request is signed, always of the same event under the same id, and goes to one who may and wants to have it.
@@ -229,16 +338,8 @@ impl<'a> Evidence<'a> {
         Ok(())
     }
 
-    /// The events of a stream in the order of their versions, for each stream.
     fn by_stream(&self) -> BTreeMap<&StreamKey, Vec<&Event>> {
-        let mut streams: BTreeMap<&StreamKey, Vec<&Event>> = BTreeMap::new();
-        for ObservedEvent { event, .. } in &self.events {
-            streams.entry(&event.stream).or_default().push(event);
-        }
-        for events in streams.values_mut() {
-            events.sort_by_key(|event| event.stream_version);
-        }
-        streams
+        by_stream(&self.events)
     }
 
     /// No event of a stream is taken before an earlier one was taken or parked.

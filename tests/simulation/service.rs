@@ -11,28 +11,31 @@ use futures::executor::block_on;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request};
 use local::app::{App, Checking, Stores};
-use local::background::Background;
+use local::background::{Background, Bridge};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
-use shared::adapters::memory::{MemoryEvents, MemoryKeys, MemoryProjections, MemoryRejectedEvents, MemoryReplays};
+use shared::adapters::memory::{MemoryBridgeStatus, MemoryEvents, MemoryKeys, MemoryProjections, MemoryReplays};
 use shared::commands::append::KnownHeads;
 use shared::commands::check_schemas::SchemaGate;
 use shared::commands::count_events::{CountEventsPorts, count_events};
 use shared::commands::dispatch_events::{DispatchEventsPorts, dispatch_events};
+use shared::commands::ingest_messages::ingest_messages;
 use shared::commands::sweep::{SweepReach, Swept};
 use shared::domain::counters::ShardId;
 use shared::domain::queue::{Queue, WorkQueue};
 use shared::domain::timestamp::Timestamp;
 use shared::http::collect::settings::CollectSettings;
-use shared::ports::clock::Clock as _;
+use shared::ports::clock::Clock;
 use shared::ports::definition_store::{DefinitionStore as _, Freshness};
 use shared::ports::delivery_log::DeliveryLog as _;
+use shared::ports::message_broker::MessageSource as _;
+use shared::ports::projection_store::ProjectionStore;
 use shared::ports::queue::QueueReceiver as _;
 use shared::queries::check_access::KeyCache;
 
 use super::plan::{Move, Plan, Step};
-use super::surroundings::{Flaw, Moment, SHARDS, Surroundings};
+use super::surroundings::{Flaw, Moment, SHARDS, Surroundings, feed};
 
 /// How long a call of a function may take before it is killed, as on AWS.
 const MOST_OF_A_CALL: Duration = Duration::from_mins(1);
@@ -57,6 +60,18 @@ enum Listener {
     Count,
 }
 
+/// A clock that is ahead of the others.
+struct Ahead {
+    clock: Arc<StoppedClock>,
+    by: Duration,
+}
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        self.clock.now().plus(self.by)
+    }
+}
+
 /// How far the listeners have heard each shard.
 #[derive(Default)]
 struct Heard {
@@ -69,33 +84,44 @@ pub(super) struct Service {
     clock: Arc<StoppedClock>,
     random: Arc<RepeatedRandom>,
     processes: [Arc<Background>; 2],
+    /// How far the clock of each process is ahead.
+    ahead: [Duration; 2],
     heard: Arc<Mutex<Heard>>,
     calls: Vec<Call>,
     dice: StdRng,
     flaw: Flaw,
     /// The ids of events that were acknowledged.
     pub(super) acknowledged: Arc<Mutex<Vec<String>>>,
+    /// The marks of collected events that were taken.
+    pub(super) taken: Arc<Mutex<Vec<String>>>,
     processors: Vec<String>,
 }
 
-fn process(surroundings: &Arc<Surroundings>, clock: &Arc<StoppedClock>, random: &Arc<RepeatedRandom>) -> Arc<Background> {
+fn process(
+    surroundings: &Arc<Surroundings>,
+    snapshots: Arc<dyn ProjectionStore>,
+    clock: &Arc<StoppedClock>,
+    ahead: Duration,
+    random: &Arc<RepeatedRandom>,
+) -> Arc<Background> {
     let all = || Arc::clone(surroundings);
+    let status = Arc::new(MemoryBridgeStatus::default());
     let stores = Stores {
         log: all(),
         events: all(),
         keys: Arc::new(MemoryKeys::default()),
         definitions: all(),
         outcomes: all(),
-        // Nobody asks for projections or replays there.
+        // Nobody asks for replays there, nor defines projections or schemas.
         timeline: Arc::new(MemoryEvents::default()),
         replays: Arc::new(MemoryReplays::default()),
-        streams: Arc::new(MemoryEvents::default()),
+        streams: all(),
         projections: Arc::new(MemoryEvents::default()),
-        snapshots: Arc::new(MemoryProjections::default()),
+        snapshots,
         schemas: Arc::new(MemoryEvents::default()),
         deliveries: all(),
         dead_letters: all(),
-        rejected: Arc::new(MemoryRejectedEvents::default()),
+        rejected: all(),
         counters: all(),
     };
     let app = App {
@@ -104,7 +130,7 @@ fn process(surroundings: &Arc<Surroundings>, clock: &Arc<StoppedClock>, random: 
         queues: all(),
         webhooks: all(),
         tokens: None,
-        clock: clock.clone(),
+        clock: Arc::new(Ahead { clock: clock.clone(), by: ahead }),
         timer: clock.clone(),
         random: random.clone(),
         heads: KnownHeads::default(),
@@ -112,14 +138,30 @@ fn process(surroundings: &Arc<Surroundings>, clock: &Arc<StoppedClock>, random: 
         access: Checking::Off,
         collect: CollectSettings::default(),
         rudderstack: None,
-        bridge: None,
+        bridge: Some(status.clone()),
         limits: None,
     };
-    Arc::new(Background::new(Arc::new(app), surroundings.queues.clone(), all()))
+    let mut background = Background::new(Arc::new(app), surroundings.queues.clone(), all());
+    background.bridge = Some(Bridge { broker: all(), status, own_name: "event-service".to_owned() });
+    Arc::new(background)
 }
 
 fn request(method: &str, path: &str, body: &Value) -> Request {
     lambda_http::http::Request::builder().method(method).uri(path).body(Body::from(body.to_string())).unwrap()
+}
+
+/// What a process answers, while nothing else goes on.
+fn ask_process(process: &Background, method: &str, path: &str, body: &Value) -> Value {
+    let answer = block_on(process.app.answer(request(method, path, body)));
+    let text = String::from_utf8(answer.body().to_vec()).unwrap();
+    assert_eq!(answer.status(), StatusCode::OK, "{method} {path} {body}: {text}");
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// What events are known by that their senders send again.
+pub(super) fn marks(body: &Value) -> Vec<String> {
+    let events = body["events"].as_array().cloned().unwrap_or_else(|| vec![body.clone()]);
+    events.iter().filter_map(|event| event["data"]["mark"].as_str().map(str::to_owned)).collect()
 }
 
 impl Service {
@@ -128,17 +170,25 @@ impl Service {
         let clock = TestApp::stopped_clock();
         let surroundings = Arc::new(Surroundings::new(clock.clone(), seed, flaw));
         let random = Arc::new(RepeatedRandom::new(seed));
-        let new_process = || process(&surroundings, &clock, &random);
+        let mut dice = StdRng::seed_from_u64(seed ^ 0x7e57);
+        // Machines agree on the time to within some seconds. Whoever switches a processor in that time is the exception to exact
+        // counters (decision 0008): nobody does.
+        let switches = plan.moves.iter().any(|planned| matches!(planned.step, Step::Switch { .. }));
+        let differ = !switches && dice.random_bool(0.5);
+        let ahead = [Duration::ZERO, Duration::from_millis(if differ { dice.random_range(0..3_000) } else { 0 })];
+        let new_process = |ahead| process(&surroundings, surroundings.clone(), &clock, ahead, &random);
         let mut service = Self {
-            processes: [new_process(), new_process()],
+            processes: ahead.map(new_process),
+            ahead,
             surroundings: surroundings.clone(),
             clock: clock.clone(),
             random: random.clone(),
             heard: Arc::default(),
             calls: Vec::new(),
-            dice: StdRng::seed_from_u64(seed ^ 0x7e57),
+            dice,
             flaw,
             acknowledged: Arc::default(),
+            taken: Arc::default(),
             processors: Vec::new(),
         };
         for subscription in &plan.subscriptions {
@@ -154,10 +204,13 @@ impl Service {
     /// Asks, while nothing else goes on.
     pub(super) fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
         self.surroundings.goes_on(0);
-        let answer = block_on(self.processes[0].app.answer(request(method, path, body)));
-        let text = String::from_utf8(answer.body().to_vec()).unwrap();
-        assert_eq!(answer.status(), StatusCode::OK, "{method} {path} {body}: {text}");
-        serde_json::from_str(&text).unwrap_or_default()
+        ask_process(&self.processes[0], method, path, body)
+    }
+
+    /// What a process answers that has no snapshots of anything.
+    pub(super) fn ask_anew(&self, path: &str) -> Value {
+        let process = process(&self.surroundings, Arc::new(MemoryProjections::default()), &self.clock, Duration::ZERO, &self.random);
+        ask_process(&process, "GET", path, &Value::Null)
     }
 
     /// Does what is planned, and then lets everything that is under way come to an end.
@@ -208,9 +261,14 @@ impl Service {
         let future: Pin<Box<dyn Future<Output = ()>>> = match &next.step {
             Step::Ask { method, path, body } => {
                 let (request, acknowledged) = (request(method, path, body), Arc::clone(&self.acknowledged));
-                let records = path.ends_with("/create") || path.ends_with("/batch");
+                let collects = path.contains("/frontend");
+                let records = !collects && (path.ends_with("/create") || path.ends_with("/batch"));
+                let (taken, body) = (Arc::clone(&self.taken), body.clone());
                 Box::pin(async move {
                     let answer = background.app.answer(request).await;
+                    if collects && answer.status().is_success() {
+                        taken.lock().unwrap().extend(marks(&body));
+                    }
                     if records && answer.status() == StatusCode::OK {
                         let answer: Value = serde_json::from_slice(answer.body()).unwrap();
                         let events = answer["events"].as_array().cloned().unwrap_or_else(|| vec![answer]);
@@ -237,6 +295,17 @@ impl Service {
                 listens = Some((Listener::Count, *shard));
                 Box::pin(self.counting(background, *shard, *back, *most))
             }
+            Step::Ingest { most } => {
+                let most = *most;
+                Box::pin(async move {
+                    let ports = background.bridging().unwrap();
+                    // What was not settled comes again.
+                    drop(ingest_messages(&ports.ingest, &feed(), most, Duration::ZERO).await);
+                })
+            }
+            Step::OtherSends { body } => return self.surroundings.other_sends(body),
+            Step::Redeliver => return self.surroundings.broker.redeliver(),
+            Step::Broker { away } => return self.surroundings.broker_goes(*away),
             Step::Take { queue, most } => {
                 let (queue, most) = (*queue, *most);
                 Box::pin(async move {
@@ -258,7 +327,8 @@ impl Service {
             }
             Step::Restart => {
                 self.calls.retain(|call| call.process != next.process);
-                self.processes[next.process] = process(&self.surroundings, &self.clock, &self.random);
+                self.processes[next.process] =
+                    process(&self.surroundings, self.surroundings.clone(), &self.clock, self.ahead[next.process], &self.random);
                 return;
             }
             Step::Receiver { url, away } => return self.surroundings.receiver_goes(url, *away),
@@ -326,6 +396,11 @@ impl Service {
                 }
                 done = true;
             }
+        }
+        self.surroundings.broker.redeliver();
+        if block_on(self.surroundings.broker.waiting(&feed())).unwrap() > 0 {
+            let ports = background.bridging().unwrap();
+            done |= block_on(ingest_messages(&ports.ingest, &feed(), MOST, Duration::ZERO)).unwrap().taken > 0;
         }
         for queue in WorkQueue::ALL {
             loop {

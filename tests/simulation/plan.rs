@@ -15,6 +15,8 @@ pub(super) const SECRET: &str = "secret123";
 /// The organizations, and none.
 const ORGANIZATIONS: [Option<&str>; 3] = [None, Some("acme"), Some("globex")];
 const TYPES: [&str; 3] = ["order.placed", "order.changed", "user.created"];
+/// A message of another service that nobody can read.
+pub(super) const NONSENSE: &str = "{\"type\": ";
 /// The type of events that a transform derives.
 pub(super) const DERIVED: &str = "derived";
 
@@ -68,6 +70,14 @@ pub(super) enum Step {
     Dispatch { shard: usize, back: usize, most: usize },
     /// The same for the one who counts.
     Count { shard: usize, back: usize, most: usize },
+    /// Another service sends a message by way of the broker.
+    OtherSends { body: String },
+    /// Messages of others are taken in.
+    Ingest { most: usize },
+    /// The broker gives again what was not settled.
+    Redeliver,
+    /// The broker goes away, or comes back.
+    Broker { away: bool },
     /// Messages are taken from a queue.
     Take { queue: WorkQueue, most: usize },
     /// The schedule runs.
@@ -173,12 +183,20 @@ fn step(dice: &mut StdRng, subscriptions: &[Value], ages: &mut [usize], processo
     let back = if dice.random_bool(0.1) { dice.random_range(1..10) } else { 0 };
     let most = dice.random_range(1..20);
     match dice.random_range(0..100) {
-        ..22 => record(dice),
-        22..42 => Step::Dispatch { shard, back, most },
-        42..46 => Step::Count { shard, back, most },
-        46..78 => {
-            let queues =
-                [WorkQueue::Process, WorkQueue::Process, WorkQueue::Retry, WorkQueue::Deliver, WorkQueue::Deliver, WorkQueue::Deliver];
+        ..16 => record(dice),
+        16..22 => collect(dice),
+        22..38 => Step::Dispatch { shard, back, most },
+        38..42 => Step::Count { shard, back, most },
+        42..45 => Step::OtherSends { body: message(dice) },
+        45..48 => Step::Ingest { most: dice.random_range(1..6) },
+        48 => [Step::Redeliver, Step::Broker { away: true }, Step::Broker { away: false }].choose(dice).unwrap().clone(),
+        49 => {
+            let path = format!("/api/v1/events/projections/order/{}", dice.random_range(0..3));
+            Step::Ask { method: "GET", path, body: Value::Null }
+        }
+        50..78 => {
+            use WorkQueue::{Collect, Deliver, Nats, Process, Retry};
+            let queues = [Process, Process, Retry, Deliver, Deliver, Deliver, Collect, Nats, Nats];
             Step::Take { queue: *queues.choose(dice).unwrap(), most: dice.random_range(1..=10) }
         }
         78..82 => Step::Sweep { whole_day: dice.random_bool(0.3) },
@@ -200,6 +218,35 @@ fn step(dice: &mut StdRng, subscriptions: &[Value], ages: &mut [usize], processo
             Step::Receiver { url, away: dice.random_bool(0.6) }
         }
     }
+}
+
+/// A page sends what happened there, some of it again.
+fn collect(dice: &mut StdRng) -> Step {
+    let event = |dice: &mut StdRng| {
+        let number = dice.random_range(0..20);
+        json!({
+            "event_type": "product_view", "category": "page_view", "session_id": format!("s{}", number % 3),
+            "message_id": format!("page-{number}"), "data": {"mark": format!("page-{number}")},
+        })
+    };
+    if dice.random_bool(0.5) {
+        return Step::Ask { method: "POST", path: "/api/v1/events/frontend".to_owned(), body: event(dice) };
+    }
+    let events: Vec<Value> = (0..dice.random_range(1..6)).map(|_| event(dice)).collect();
+    Step::Ask { method: "POST", path: "/api/v1/events/frontend/batch".to_owned(), body: json!({ "events": events }) }
+}
+
+/// What another service sends, some of it again, and some of it nonsense.
+fn message(dice: &mut StdRng) -> String {
+    if dice.random_bool(0.1) {
+        return NONSENSE.to_owned();
+    }
+    let number = dice.random_range(0..30);
+    json!({
+        "id": format!("other-{number}"), "type": "user.created", "source": "crm",
+        "data": {"mark": format!("other-{number}"), "user_id": format!("u{}", number % 2)},
+    })
+    .to_string()
 }
 
 fn record(dice: &mut StdRng) -> Step {

@@ -254,8 +254,14 @@ fn check(store: &MemoryEvents, told: &[(String, Collected)]) -> Result<(), Strin
     let commits = store.commits();
     check_streams(&commits)?;
     let mut stored: BTreeMap<String, Vec<EventId>> = BTreeMap::new();
+    let (mut names, mut places): (BTreeMap<EventId, String>, BTreeMap<EventId, String>) = Default::default();
     for event in commits.iter().flat_map(Commit::to_events) {
-        stored.entry(event.details.event_type.to_string()).or_default().push(event.id);
+        let name = event.details.event_type.to_string();
+        if let Some(other) = names.insert(event.id, name.clone()) {
+            return Err(format!("{name} and {other} have one id: {}", event.id));
+        }
+        places.insert(event.place, name.clone());
+        stored.entry(name).or_default().push(event.id);
     }
     if let Some((name, ids)) = stored.iter().find(|(_, ids)| ids.len() > 1) {
         return Err(format!("{name} is stored {} times", ids.len()));
@@ -263,7 +269,9 @@ fn check(store: &MemoryEvents, told: &[(String, Collected)]) -> Result<(), Strin
     for (name, collected) in told {
         let Some(ids) = stored.get(name) else { return Err(format!("{name} was acknowledged and is not stored")) };
         // What waits may be stored by another batch that has the same message, under that one's id.
-        let may_differ = collected.how == Taken::Queued && name.starts_with("named");
+        // Or it is told the id of a place that another event has got in the same millisecond.
+        let is_anothers = places.get(&collected.event_id).is_some_and(|other| other != name);
+        let may_differ = collected.how == Taken::Queued && (name.starts_with("named") || is_anothers);
         if !may_differ && !ids.contains(&collected.event_id) {
             return Err(format!("{name} is {:?}, and {:?} was told ({:?})", ids, collected.event_id, collected.how));
         }
@@ -277,8 +285,8 @@ fn problems(flaw: Flaw, schedules: u64) -> Vec<String> {
 
 #[test]
 fn no_schedule_loses_or_doubles_a_collected_event() {
-    let problems = problems(Flaw::None, 10_000);
-    assert!(problems.is_empty(), "{} of 10000 schedules: {}", problems.len(), problems[..problems.len().min(3)].join("\n"));
+    let problems = problems(Flaw::None, 28_800);
+    assert!(problems.is_empty(), "{} of 28800 schedules: {}", problems.len(), problems[..problems.len().min(3)].join("\n"));
 }
 
 #[test]

@@ -253,7 +253,12 @@ impl<'a> Evidence<'a> {
             for event in events {
                 let stored = BusEntry::from(&DomainEvent::stored(event)).detail;
                 let told = published.iter().any(|message| message.stream == BridgeStream::DomainEvents && message.body == stored);
-                let place = places.get(&(BridgeStream::Events, event.id.to_string().as_str())).copied();
+                // What a client of an organization chose is told apart from what another's may choose.
+                let id = match event.organization().filter(|_| event.id != event.place) {
+                    Some(organization) => format!("{organization}/{}", event.id),
+                    None => event.id.to_string(),
+                };
+                let place = places.get(&(BridgeStream::Events, id.as_str())).copied();
                 let (true, Some(place)) = (told, place) else { return Err(format!("{} was not published", name(event))) };
                 if let Some((_, earlier)) = before.filter(|(earlier, _)| *earlier > place) {
                     return Err(format!("{} was published before {}", name(event), name(earlier)));

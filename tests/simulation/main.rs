@@ -31,7 +31,7 @@ use self::service::Service;
 use self::surroundings::Flaw;
 
 /// How many runs there are unless the environment says otherwise.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 1_200;
 /// How many runs a flaw may take to show.
 const SEEDS_OF_A_FLAW: u64 = 500;
 

@@ -260,7 +260,8 @@ fn record(dice: &mut StdRng) -> Step {
             event["organization_id"] = json!(organization);
         }
         if dice.random_bool(0.1) {
-            event["event_id"] = json!(format!("00000000-0000-4000-8000-{:012}", dice.random_range(0..1_000_000_000)));
+            // Now and then the one that another organization has chosen as well.
+            event["event_id"] = json!(format!("00000000-0000-4000-8000-{:012}", dice.random_range(0..8)));
         }
         event
     };

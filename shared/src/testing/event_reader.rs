@@ -113,6 +113,11 @@ pub async fn a_part_of_a_stream_is_read_by_version(store: &(impl EventReader + C
             assert_eq!(slice.version, Version::new(104));
         }
     }
+    for (from, to) in [(0, 0), (1, 0), (105, 999), (3, 2)] {
+        let request = StreamRequest { from: Version::new(from), to: Version::new(to), ..whole("acme/order:1") };
+        let slice = store.stream(&request).await.unwrap();
+        assert_eq!((versions(&slice), slice.version), (Vec::new(), Version::new(104)), "{from}..{to} holds nothing");
+    }
 }
 
 /// BR-STM-002.

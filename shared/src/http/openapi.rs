@@ -150,7 +150,9 @@ fn operation(route: &Route) -> OperationBuilder {
         Access::Public | Access::SharedSecret => (Vec::new(), Vec::new(), text.to_owned()),
         Access::WriteKey => {
             let kinds = vec![ProblemKind::NotAuthenticated, ProblemKind::Forbidden, ProblemKind::Unavailable];
-            (vec![SecurityRequirement::new("write_key", [Scope::Collect.as_str()])], kinds, text.to_owned())
+            // SDKs send it as the user name of basic authentication; the other places do as well.
+            let place = |scheme: &str| SecurityRequirement::new(scheme, [Scope::Collect.as_str()]);
+            (["write_key", "api_key", "bearer"].map(place).to_vec(), kinds, text.to_owned())
         }
         Access::Scope(scope) => {
             let needs = |scheme: &str| SecurityRequirement::new(scheme, [scope.as_str()]);
@@ -259,7 +261,10 @@ mod tests {
             assert_eq!(operation["operationId"], route.operation_id, "{}", route.path);
             match route.access {
                 Access::Public | Access::SharedSecret => assert_eq!(operation["security"], json!([])),
-                Access::WriteKey => assert_eq!(operation["security"], json!([{"write_key": ["events:collect"]}])),
+                Access::WriteKey => {
+                    let places = ["write_key", "api_key", "bearer"].map(|place| json!({place: ["events:collect"]}));
+                    assert_eq!(operation["security"], json!(places));
+                }
                 Access::Scope(scope) => {
                     assert_eq!(operation["security"], json!([{"api_key": [scope.as_str()]}, {"bearer": [scope.as_str()]}]));
                     assert!(operation["responses"]["401"].is_object() && operation["responses"]["403"].is_object());

@@ -7,6 +7,7 @@ mod background;
 mod consul;
 mod nats;
 mod receiver;
+mod schemathesis;
 mod service;
 
 use std::io::{BufRead as _, Write as _};

@@ -31,7 +31,7 @@ SMALL ?=
 LOCAL := $(or $(CARGO_TARGET_DIR),target)/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-aws check bench starts seed replay nats demo-webhooks simulate fuzz rules fmt openapi cost audit clean-data deploy logs destroy
+.PHONY: help run test test-aws check bench starts seed replay nats demo-webhooks simulate torture fuzz rules fmt openapi cost audit clean-data deploy logs destroy
 
 help: # (not listed)
 	@scripts/help Makefile
@@ -99,6 +99,11 @@ cost: ## Say what the service costs on AWS, by template.yaml and list prices
 simulate: ## Run the whole service under random schedules, as many as SEEDS=100000 says; FROM=N begins with another seed
 	@scripts/setup
 	@SIMULATE_SEEDS=$(or $(SEEDS),10000) SIMULATE_FROM=$(or $(FROM),0) cargo test --profile local -q -p event-service-tests --test simulation -- --nocapture whatever_happens
+
+torture: ## Kill the service a hundred times under load, and audit what is left; ARGS go to it, e.g. ARGS="--kills 20"
+	@scripts/setup nats
+	@cargo build --profile local -p local --bin event-service -p tools --bin torture
+	@exec $(LOCAL)/torture $(ARGS)
 
 fuzz: ## Throw made-up requests at what reads from outside; ARGS="collect 600" for ten minutes
 	@scripts/setup

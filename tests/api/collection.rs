@@ -392,14 +392,21 @@ async fn with_a_secret_rudderstack_must_show_it() {
         client.send(builder, Body::from(body.clone())).await.status.as_u16()
     };
     let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
-    let signed = |secret: &str| {
+    let signed_at = |secret: &str, seconds: i64| {
         let secret = WebhookSecret::from_text(secret.to_owned()).unwrap();
-        let headers = shared::domain::signature::signature_headers(&[&secret], "msg_1", app.now(), &body);
+        let at = app.now().plus_micros(seconds * 1_000_000);
+        let headers = shared::domain::signature::signature_headers(&[&secret], "msg_1", at, &body);
         let value = |name: &str| headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).unwrap().1.clone();
         (value("webhook-timestamp"), value("webhook-signature"), value("X-Event-Signature"))
     };
-    let (timestamp, standard, plain) = signed("rudder-secret");
-    let (_, forged, forged_plain) = signed("another-secret");
+    let (timestamp, standard, plain) = signed_at("rudder-secret", 0);
+    let (_, forged, forged_plain) = signed_at("another-secret", 0);
+    // What somebody has kept, and sends again, is refused once it is old, however well it is signed.
+    for (seconds, expected) in [(-301, 401), (-299, 200), (299, 200), (301, 401)] {
+        let (timestamp, signature, _) = signed_at("rudder-secret", seconds);
+        let headers = [("webhook-id", "msg_1"), ("webhook-timestamp", timestamp.as_str()), ("webhook-signature", signature.as_str())];
+        assert_eq!(answer(&headers).await, expected, "{seconds}");
+    }
     for (headers, expected) in [
         (vec![("x-signature", "rudder-secret")], 200),
         (vec![("x-signature", plain.as_str())], 200),
@@ -419,7 +426,7 @@ async fn with_a_secret_rudderstack_must_show_it() {
     ] {
         assert_eq!(answer(&headers).await, expected, "{headers:?}");
     }
-    assert_eq!(total(&app.client().await).await, 7);
+    assert_eq!(total(&app.client().await).await, 9);
 }
 
 #[tokio::test]

@@ -678,3 +678,101 @@ async fn a_wrong_scope_is_told_before_anything_else() {
         assert_eq!(reader.post_text(path, vec![b'['; 10_000_000]).await.status, 403, "{path}");
     }
 }
+
+/// What a transform says of its events holds up loops. Who said so itself would have its events left alone by every transform.
+#[tokio::test]
+async fn nobody_but_the_service_says_of_an_event_what_it_was_derived_by() {
+    let app = TestApp::in_memory();
+    let client = app.client().await;
+    let forged = json!({"derived_by": ["a", "b"], "derivations_left": 0, "kept": 1});
+    let event = json!({"event_type": "a", "stream_id": "order:1", "metadata": forged});
+    client.post("/api/v1/events/create", &event).await.succeeds();
+    client.post("/api/v1/events/batch", &json!({"events": [event]})).await.succeeds();
+    // Names may be written with escapes.
+    let escaped = r#"{"event_type": "a", "stream_id": "order:1", "metadata": {"deriv\u0061tions_left": 0, "kept": 1}}"#;
+    client.post_text("/api/v1/events/create", escaped).await.succeeds();
+    app.anybody().post("/api/v1/events/frontend", &json!({"event_type": "a", "session_id": "s", "metadata": forged})).await.succeeds();
+    for stream in ["order:1", "session:s"] {
+        let answer = client.get(&format!("/api/v1/events/stream/{stream}")).await.ok();
+        for event in answer["events"].as_array().unwrap() {
+            let metadata = event["metadata"].as_object().unwrap();
+            assert!(!metadata.contains_key("derived_by") && !metadata.contains_key("derivations_left"), "{event}");
+            assert!(stream != "order:1" || metadata["kept"] == 1, "{event}");
+        }
+    }
+}
+
+/// Fields that only the service fills in change nothing, wherever they are sent.
+#[tokio::test]
+async fn what_the_service_knows_of_an_event_cannot_be_sent() {
+    let app = TestApp::in_memory();
+    let client = app.client_of("acme").await;
+    let forged = json!({
+        "event_type": "a", "stream_id": "order:1", "created_at": "2001-01-01T00:00:00Z", "recorded_at": "2001-01-01T00:00:00Z", "stream_version": 77,
+        "status": "failed", "processing_status": "failed", "processing_results": [{"processor": "p"}], "processed_at": "2001-01-01T00:00:00Z",
+        "api_key": "evk_0", "key_id": "k", "event_source": "backend",
+    });
+    client.post("/api/v1/events/create", &forged).await.succeeds();
+    client.post("/api/v1/events/batch", &json!([forged])).await.succeeds();
+    let mut collected = forged.clone();
+    collected["organization_id"] = json!("globex");
+    collected["session_id"] = json!("s");
+    app.anybody().post("/api/v1/events/frontend", &collected).await.succeeds();
+    let stream = client.get("/api/v1/events/stream/order:1").await.ok();
+    let versions: Vec<u64> = stream["events"].as_array().unwrap().iter().filter_map(|event| event["stream_version"].as_u64()).collect();
+    assert_eq!(versions, [1, 2]);
+    let everything = app.client().await.get("/api/v1/events/stream/session:s").await.ok();
+    let all = stream["events"].as_array().unwrap().iter().chain(everything["events"].as_array().unwrap());
+    let mut count = 0;
+    for event in all {
+        count += 1;
+        let text = event.to_string();
+        assert!(!text.contains("2001-01-01") && !text.contains("evk_0") && event["status"] != "failed", "{event}");
+        assert!(event["organization_id"] == "acme" || event["organization_id"].is_null(), "{event}");
+    }
+    assert_eq!(count, 3);
+    assert_eq!(app.client_of("globex").await.get("/api/v1/events/statistics").await.ok()["total_events"], 0);
+}
+
+#[tokio::test]
+async fn a_subscription_and_a_processor_keep_what_the_service_knows_of_them() {
+    let app = TestApp::in_memory();
+    let client = app.client_of("acme").await;
+    let made = client
+        .post(
+            "/api/v1/events/subscriptions",
+            &json!({"subscriber_name": "s", "event_types": ["*"], "created_at": "2001-01-01T00:00:00Z", "failure_count": 9}),
+        )
+        .await
+        .ok();
+    let id = made["subscription_id"].as_str().unwrap();
+    let forged = json!({
+        "subscription_id": "other", "organization_id": "globex", "created_at": "2001-01-01T00:00:00Z", "consecutive_failures": 9, "enabled": true,
+    });
+    let changed = client.patch(&format!("/api/v1/events/subscriptions/{id}"), &forged).await;
+    if changed.status.as_u16() == 200 {
+        let changed = changed.ok();
+        assert_eq!(
+            (&changed["subscription_id"], &changed["organization_id"], &changed["created_at"]),
+            (&made["subscription_id"], &made["organization_id"], &made["created_at"])
+        );
+    }
+    assert_eq!(app.client_of("globex").await.get(&format!("/api/v1/events/subscriptions/{id}")).await.status.as_u16(), 404);
+    let line = json!({"processor_name": "m", "processor_type": "internal", "config": {"action": "metric", "metric": "x\nERROR a forged line \u{1b}[2J"}});
+    assert_eq!(client.post("/api/v1/events/processors", &line).await.status.as_u16(), 422, "its name would break the log's lines");
+}
+
+/// A schema of a few kilobytes whose references stand for more steps than any machine takes.
+#[tokio::test]
+async fn a_schema_that_doubles_itself_is_refused_before_it_holds_anything_up() {
+    let app = TestApp::in_memory();
+    let next = |number: usize| json!({"$ref": format!("#/$defs/d{number}")});
+    let definitions: serde_json::Map<String, Value> = (1..50)
+        .map(|number| (format!("d{number}"), json!({"allOf": [next(number + 1), next(number + 1)]})))
+        .chain([("d50".to_owned(), json!({"minProperties": 0}))])
+        .collect();
+    let schema = json!({"event_type": "a", "version": "1.0.0", "schema": {"$ref": "#/$defs/d1", "$defs": definitions}});
+    let answer = app.client().await.post("/api/v1/events/schemas", &schema).await;
+    assert_eq!(answer.status.as_u16(), 422, "{answer}");
+    assert!(answer.text.contains("its references stand for more than"), "{answer}");
+}

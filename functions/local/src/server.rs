@@ -1,10 +1,10 @@
 //! HTTP on a socket, to and from what the functions take.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture as _};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body as AxumBody;
@@ -19,7 +19,7 @@ use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt as _, Response};
 use shared::http::problem::{Problem, ProblemKind};
 use shared::http::request::MAX_BODY_BYTES;
-use shared::http::respond::{Addressee, X_REQUEST_ID, respond};
+use shared::http::respond::{Addressee, X_REQUEST_ID, is_simple, respond};
 use shared::http::routes::{self, Destination};
 use shared::ports::random::Random;
 use tokio::net::TcpListener;
@@ -27,6 +27,11 @@ use tracing::Instrument as _;
 
 use crate::background::Background;
 use crate::metrics;
+
+/// How long a body may take to arrive: as long as a request to API Gateway may take in all.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+/// How long requests under way have to come to their end when the process is to end.
+const ENDED_WITHIN: Duration = Duration::from_secs(35);
 
 /// Serves until `shutdown` is ready, and then until the requests under way are answered.
 ///
@@ -38,8 +43,25 @@ pub async fn serve(
     trusted_proxies: usize,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    let app = Arc::clone(&background.app);
     let router = Router::new().route("/metrics", get(metrics)).fallback(answer).with_state((background, trusted_proxies));
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(shutdown).await
+    let (told, ending) = tokio::sync::oneshot::channel();
+    let shutdown = async move {
+        shutdown.await;
+        told.send(()).unwrap_or_default();
+    };
+    let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(shutdown);
+    // Whoever sends half a request holds nobody up for longer.
+    let late = async {
+        if ending.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        app.timer.wait_until(app.clock.now().plus(ENDED_WITHIN)).await;
+    };
+    tokio::select! {
+        served = serving.into_future() => served,
+        () = late => Ok(()),
+    }
 }
 
 /// Where a request comes from: the peer, or who the outermost of the trusted proxies heard. What stands before that in the header
@@ -80,12 +102,15 @@ async fn answer(
     let began = Instant::now();
     let function = function_of(request.method(), request.uri().path());
     let (mut head, body) = request.into_parts();
-    // Whoever names no request gets a name for it, by which its lines in the log are found.
-    let named = head.headers.entry(X_REQUEST_ID).or_insert_with(|| new_request_id(&*background.app.random));
+    // Whoever names no request, or not as a name is written, gets a name for it, by which its lines in the log are found.
+    let given = head.headers.get(X_REQUEST_ID).filter(|id| is_simple(id)).cloned();
+    let named = given.unwrap_or_else(|| new_request_id(&*background.app.random));
+    head.headers.insert(X_REQUEST_ID, named.clone());
     let span = tracing::error_span!("request", request_id = String::from_utf8_lossy(named.as_bytes()).as_ref());
     let source = source(peer.ip(), &head.headers, trusted_proxies);
     // No more of a body is read than any route takes.
-    let read = Limited::new(body, MAX_BODY_BYTES).collect().await;
+    let read = tokio::time::timeout(BODY_WITHIN, Limited::new(body, MAX_BODY_BYTES).collect()).await;
+    let read = read.unwrap_or_else(|_| Err("the body took too long".into()));
     let response = match read {
         Ok(body) => {
             let request = with_source(Request::from_parts(head, Body::from(body.to_bytes().to_vec())), source);

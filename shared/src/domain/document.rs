@@ -24,7 +24,7 @@ pub(crate) enum Node {
 pub(crate) struct NoPath(String);
 
 /// The most names of a path.
-const MAX_STEPS: usize = 16;
+pub(super) const MAX_STEPS: usize = 16;
 
 /// Reads a path: names with dots between them.
 pub(crate) fn parse_path(text: &str) -> Result<Vec<String>, NoPath> {

@@ -1,6 +1,7 @@
 //! Schemas of events: what the `data` of a type must look like, by schema version, and how older versions are read.
 
 mod compatibility;
+mod expansion;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -133,6 +134,8 @@ pub struct BadSchema(pub String);
 pub struct CompiledSchema(jsonschema::Validator);
 
 impl CompiledSchema {
+    /// The most parts of a schema that an event is held to, those counted again that references lead to again.
+    pub const MOST_PARTS: usize = 10_000;
     /// The most violations that are told of one event.
     pub const MOST_VIOLATIONS: usize = 20;
 
@@ -141,9 +144,13 @@ impl CompiledSchema {
     /// # Errors
     /// [`BadSchema`] says what is wrong with it.
     pub fn new(schema: &JsonObject) -> Result<Self, BadSchema> {
+        let value = schema.to_value();
+        if expansion::is_beyond(&value, Self::MOST_PARTS) {
+            return Err(BadSchema(format!("its references stand for more than {} parts of it", Self::MOST_PARTS)));
+        }
         let patterns = jsonschema::PatternOptions::regex().size_limit(1 << 20).dfa_size_limit(1 << 20);
         let options = jsonschema::options().with_pattern_options(patterns).should_validate_formats(true);
-        options.build(&schema.to_value()).map(Self).map_err(|error| BadSchema(cut(&error.to_string())))
+        options.build(&value).map(Self).map_err(|error| BadSchema(cut(&error.to_string())))
     }
 
     /// What is wrong with an event's `data`.

@@ -60,7 +60,12 @@ impl JsonObject {
     /// The same object without the members of these names.
     #[must_use]
     pub fn without(&self, names: &[&str]) -> Self {
-        let mut all: BTreeMap<String, Box<RawValue>> = serde_json::from_str(self.as_str()).unwrap_or_default();
+        // Most objects have none of them, and need not be taken apart. A name may be written with escapes.
+        let text = self.as_str();
+        if !text.contains('\\') && !names.iter().any(|name| text.contains(name)) {
+            return self.clone();
+        }
+        let mut all: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).unwrap_or_default();
         let before = all.len();
         all.retain(|name, _| !names.contains(&name.as_str()));
         if all.len() == before { self.clone() } else { serde_json::to_string(&all).and_then(Self::written).unwrap_or_default() }

@@ -379,13 +379,24 @@ fn publish(config: &Value) -> Result<PublishTarget, Vec<ConfigProblem>> {
     target.filter(|_| problems.is_empty()).ok_or(problems)
 }
 
+/// The most characters of the name of a metric, as CloudWatch has it.
+const MAX_METRIC_CHARS: usize = 255;
+
 fn internal(config: &Value) -> Result<InternalAction, Vec<ConfigProblem>> {
     let mut problems = Vec::new();
     let mut owned = |field: &str| text(config, field, &mut problems).map(str::to_owned);
     let (action, metric) = (owned("action"), owned("metric"));
     let action = match action.as_deref() {
         None | Some("log") => Some(InternalAction::Log),
-        Some("metric") => Some(InternalAction::Metric(metric.unwrap_or_else(|| "events".to_owned()))),
+        Some("metric") => {
+            let name = metric.unwrap_or_else(|| "events".to_owned());
+            // It stands in a line of the log, which it must not break.
+            if name.chars().count() > MAX_METRIC_CHARS || name.chars().any(char::is_control) {
+                let text = format!("must have at most {MAX_METRIC_CHARS} characters, and none for control");
+                problems.push(ConfigProblem::new("metric", text));
+            }
+            Some(InternalAction::Metric(name))
+        }
         Some(_) => {
             problems.push(ConfigProblem::new("action", "must be 'log' or 'metric'"));
             None

@@ -4,6 +4,7 @@ use minijinja::{Environment, UndefinedBehavior};
 use serde_json::{Map, Value, json};
 
 use super::category::EventCategory;
+use super::document::MAX_STEPS;
 use super::event::{Event, EventDetails, EventDraft};
 use super::event_id::EventId;
 use super::identifiers::{CorrelationId, EventType, ProcessorId};
@@ -63,6 +64,8 @@ const CAUSATION: &str = "causation_id";
 const DERIVED_BY: &str = "derived_by";
 /// Where `metadata` of a derived event says how many more may be derived of it.
 const SHARE: &str = "derivations_left";
+/// What only this service may say in the `metadata` of an event: an event that says it itself would be derived of no more.
+pub const RESERVED: [&str; 2] = [DERIVED_BY, SHARE];
 /// How many steps a template may take.
 const FUEL: u64 = 20_000;
 /// The names of events' derived ids are of this namespace (RFC 9562, version 5).
@@ -99,7 +102,12 @@ impl Transform {
             let mut texts = Vec::new();
             for (name, value) in rules(mapping, field, problems) {
                 match value.as_str() {
-                    Some(text) => texts.push((name, text.to_owned())),
+                    Some(text) => {
+                        if field == "rename" {
+                            check_path(text, field, problems);
+                        }
+                        texts.push((name, text.to_owned()));
+                    }
                     None => problems.push(ConfigProblem::new(field, format!("{name} must be a text"))),
                 }
             }
@@ -282,16 +290,26 @@ fn paths(value: &Value, field: &str, problems: &mut Vec<ConfigProblem>) -> Optio
     let given = value.get(field).filter(|given| !given.is_null())?;
     let paths: Option<Vec<String>> = given.as_array().and_then(|items| items.iter().map(|item| item.as_str().map(str::to_owned)).collect());
     let paths = paths.filter(|paths| paths.len() <= Transform::MAX_RULES);
-    if paths.is_none() {
-        problems.push(ConfigProblem::new(field, format!("must be a list of at most {} paths", Transform::MAX_RULES)));
+    match &paths {
+        None => problems.push(ConfigProblem::new(field, format!("must be a list of at most {} paths", Transform::MAX_RULES))),
+        Some(paths) => paths.iter().for_each(|path| check_path(path, field, problems)),
     }
     paths
+}
+
+/// A path makes an object for each of its steps: so many that whoever reads them would run out of stack are refused.
+fn check_path(path: &str, field: &str, problems: &mut Vec<ConfigProblem>) {
+    if path.split('.').count() > MAX_STEPS {
+        let shown: String = path.chars().take(40).collect();
+        problems.push(ConfigProblem::new(field, format!("{shown}… has more than {MAX_STEPS} steps")));
+    }
 }
 
 fn rules(value: &Value, field: &str, problems: &mut Vec<ConfigProblem>) -> Vec<(String, Value)> {
     match value.get(field) {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Object(members)) if members.len() <= Transform::MAX_RULES => {
+            members.keys().for_each(|path| check_path(path, field, problems));
             members.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
         }
         Some(_) => {
@@ -338,6 +356,28 @@ mod tests {
 
     fn id(text: &str) -> ProcessorId {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_path_of_so_many_steps_that_a_stack_would_end_is_refused_wherever_it_stands() {
+        let (deep, long) = (vec!["a"; 30_000].join("."), vec!["a"; MAX_STEPS].join("."));
+        let with = |path: &str| {
+            [
+                json!({"event_type": "b", "set": {path: 1}}),
+                json!({"event_type": "b", "template": {path: "x"}}),
+                json!({"event_type": "b", "rename": {path: "x"}}),
+                json!({"event_type": "b", "rename": {"x": path}}),
+                json!({"event_type": "b", "pick": [path]}),
+                json!({"event_type": "b", "drop": [path]}),
+            ]
+        };
+        for config in with(&deep) {
+            let problems = transform(&config).unwrap_err();
+            assert!(problems[0].message.len() < 200, "the path is not shown whole");
+        }
+        for config in with(&long) {
+            assert!(transform(&config).is_ok(), "{config}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::domain::event_id::EventId;
 use crate::domain::identifiers::EventType;
 use crate::domain::source::EventSource;
 use crate::domain::stream_id::StreamId;
+use crate::domain::transform;
 use crate::domain::version::{ExpectedVersion, Version};
 
 /// An event to record. What is not given or null has its default.
@@ -143,7 +144,7 @@ pub(super) fn draft_at(json: &RawValue, loc: Vec<Place>) -> Result<EventDraft, V
         device: fields.identifier("device_id"),
         correlation: fields.identifier("correlation_id"),
         data: fields.object("data").unwrap_or_default(),
-        metadata: fields.object("metadata").unwrap_or_default(),
+        metadata: fields.object("metadata").unwrap_or_default().without(&transform::RESERVED),
         context: fields.object("context").unwrap_or_default(),
         properties: fields.object("properties").unwrap_or_default(),
         schema_version: fields.text("version").and_then(|text| fields.required_identifier("version", text)).unwrap_or_default(),

@@ -17,6 +17,13 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const MAX_REQUEST_ID: usize = 128;
 
+/// Whether a request may be called this: what is longer, or has other characters than names have, is echoed nowhere.
+#[must_use]
+pub fn is_simple(id: &HeaderValue) -> bool {
+    let bytes = id.as_bytes();
+    (1..=MAX_REQUEST_ID).contains(&bytes.len()) && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+}
+
 /// The answer to a request that went well.
 #[derive(Debug)]
 pub struct Answer {
@@ -98,11 +105,7 @@ impl Addressee {
     /// Who gets the answer to this request.
     #[must_use]
     pub fn of(request: &Request) -> Self {
-        let is_simple = |id: &&HeaderValue| {
-            let bytes = id.as_bytes();
-            (1..=MAX_REQUEST_ID).contains(&bytes.len()) && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
-        };
-        Self { request_id: request.headers().get(X_REQUEST_ID).filter(is_simple).cloned(), method: request.method().clone() }
+        Self { request_id: request.headers().get(X_REQUEST_ID).filter(|id| is_simple(id)).cloned(), method: request.method().clone() }
     }
 }
 

@@ -38,6 +38,7 @@ use crate::domain::rejected_event::{RejectedEvent, RejectedEventId, Rejection, R
 use crate::domain::stream_id::StreamId;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::trace;
+use crate::domain::transform;
 use crate::domain::version::ExpectedVersion;
 
 /// The most bytes of a header that are kept.
@@ -323,7 +324,7 @@ fn metadata(sent: &JsonObject, circumstances: &Circumstances, told: Vec<(&'stati
     known.extend(circumstances.trace.iter().map(|trace| (trace::MEMBER, trace.to_string().into())));
     let flags = [("bot", circumstances.bot), ("do_not_track", circumstances.do_not_track), ("repaired", circumstances.repaired)];
     known.extend(flags.into_iter().filter(|(_, is)| *is).map(|(name, _)| (name, Value::Bool(true))));
-    sent.without(RESERVED).with(&known)
+    sent.without(RESERVED).without(&transform::RESERVED).with(&known)
 }
 
 /// The first of these fields that says anything, and what it says as a text. Numbers do as well.

@@ -105,7 +105,7 @@ torture: ## Kill the service a hundred times under load, and audit what is left;
 	@cargo build --profile local -p local --bin event-service -p tools --bin torture
 	@exec $(LOCAL)/torture $(ARGS)
 
-fuzz: ## Throw made-up requests at what reads from outside; ARGS="collect 600" for ten minutes
+fuzz: ## Throw made-up requests at what reads from outside, a minute each; ARGS="collect 600" for one of them and ten minutes
 	@scripts/setup
 	@scripts/fuzz $(ARGS)
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 /// Whether the schema has more parts than that, those counted again that a reference leads to again. One that leads back to where it
@@ -77,7 +78,7 @@ impl<'s> Count<'s> {
         if fragment.is_empty() {
             return Some(base);
         }
-        let pointer = decoded(fragment);
+        let pointer = percent_decode_str(fragment).decode_utf8_lossy();
         base.pointer(&pointer).or_else(|| self.root.pointer(&pointer)).or_else(|| self.by_name(fragment))
     }
 
@@ -86,14 +87,6 @@ impl<'s> Count<'s> {
         let ends = || self.named.iter().find(|(known, _)| known.ends_with(name)).map(|(_, part)| *part);
         self.named.get(name).copied().or_else(ends)
     }
-}
-
-/// A fragment of an address without its percent signs.
-fn decoded(fragment: &str) -> String {
-    url::Url::parse(&format!("x:/?v={}", fragment.replace('+', "%2B").replace('&', "%26")))
-        .ok()
-        .and_then(|url| url.query_pairs().next().map(|(_, value)| value.into_owned()))
-        .unwrap_or_else(|| fragment.to_owned())
 }
 
 #[cfg(test)]

@@ -79,10 +79,11 @@ impl<'a> Fields<'a> {
         self.members.get(name).copied().filter(|json| !is_nothing(json.get()))
     }
 
-    /// The names of all fields.
-    #[cfg(feature = "collect")]
+    /// The names of all fields, in their order.
     pub(super) fn names(&self) -> Vec<String> {
-        self.members.keys().cloned().collect()
+        let mut names: Vec<String> = self.members.keys().cloned().collect();
+        names.sort_unstable();
+        names
     }
 
     /// Whether a field is there, be it null.

@@ -19,7 +19,7 @@ use shared::adapters::memory::{MemoryBridgeStatus, MemoryEvents, MemoryKeys, Mem
 use shared::commands::append::KnownHeads;
 use shared::commands::check_schemas::SchemaGate;
 use shared::commands::count_events::{CountEventsPorts, count_events};
-use shared::commands::dispatch_events::{DispatchEventsPorts, dispatch_events};
+use shared::commands::dispatch_events::dispatch_events;
 use shared::commands::ingest_messages::ingest_messages;
 use shared::commands::sweep::{SweepReach, Swept};
 use shared::domain::counters::ShardId;
@@ -346,16 +346,7 @@ impl Service {
         async move {
             let from = heard.lock().unwrap().dispatch[shard].saturating_sub(back);
             let (noticed, end) = surroundings.noticed(shard, from, most);
-            let ports = DispatchEventsPorts {
-                log: &*background.app.stores.log,
-                definitions: &*background.app.stores.definitions,
-                queues: &*background.app.queues,
-                bus: Some(&*background.bus),
-                bridging: background.app.bridging(),
-                clock: &*background.app.clock,
-                dispatched: &background.dispatched,
-            };
-            if dispatch_events(&ports, noticed).await.is_ok() {
+            if dispatch_events(&background.dispatching(), noticed).await.is_ok() {
                 let mut heard = heard.lock().unwrap();
                 heard.dispatch[shard] = heard.dispatch[shard].max(end);
             }

@@ -5,6 +5,7 @@ pub mod events;
 pub mod http_client;
 pub mod receiver;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -27,4 +28,12 @@ pub fn environment(name: &str) -> Option<String> {
 #[expect(clippy::disallowed_methods, reason = "the one place where these programs wait: they talk to one service and have no port for it")]
 pub async fn rest(pause: Duration) {
     tokio::time::sleep(pause).await;
+}
+
+/// The service that was built with this program, and lies beside it.
+///
+/// # Errors
+/// If it cannot be told where this program lies.
+pub fn service_beside_this_program() -> std::io::Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name(format!("event-service{}", std::env::consts::EXE_SUFFIX)))
 }

@@ -351,11 +351,13 @@ impl Sending<'_> {
     /// Has events published, in the order of their stream: what is in the queue is not lost any more.
     async fn send_to_nats(&self, name: Option<&ReplayTargetName>, events: &[Event]) -> Sent {
         let mut sent = Sent { done: Vec::with_capacity(events.len()), gave_up: None, stop: None };
-        for some in events.chunks(NatsWork::MAX_AGAIN) {
-            if self.ports.bridging == Bridging::Off {
-                self.note_answer(&mut sent, some, Answer::Gone(NO_NATS.to_owned()));
-                break;
-            }
+        if self.ports.bridging == Bridging::Off {
+            self.note_answer(&mut sent, events.get(..1).unwrap_or_default(), Answer::Gone(NO_NATS.to_owned()));
+            return sent;
+        }
+        // All streams together no more at a time than may be sent in a second, as when there is one event after the other.
+        let rate = usize::try_from(self.replay.rate).unwrap_or(usize::MAX);
+        for some in events.chunks((rate / STREAMS_AT_ONCE).clamp(1, NatsWork::MAX_AGAIN)) {
             if self.is_enough() {
                 sent.stop = Some(Stop::Enough);
                 break;

@@ -1,7 +1,7 @@
 //! The processes that the demonstration starts. None outlives it, however it ends.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
@@ -133,9 +133,4 @@ impl Receiver {
     pub(crate) fn kill(mut self) {
         self.running.kill();
     }
-}
-
-/// The service's program, where Cargo puts it: beside this one.
-pub(crate) fn beside_this_program() -> io::Result<std::path::PathBuf> {
-    Ok(std::env::current_exe()?.with_file_name(format!("event-service{}", std::env::consts::EXE_SUFFIX)))
 }

@@ -21,7 +21,7 @@ use tools::http_client::{HttpClient, body};
 use tools::receiver::Signature;
 
 use crate::DemoError;
-use crate::children::{Receiver, Service, beside_this_program};
+use crate::children::{Receiver, Service};
 use crate::orders::{FLAGGED_FROM, Order, STREAMS, orders};
 use crate::receiver::Arrival;
 use crate::screen::Screen;
@@ -79,7 +79,7 @@ pub(crate) async fn tell(service: Option<PathBuf>, screen: &mut Screen) -> Resul
     let folder = tempfile::tempdir()?;
     screen.step("The service starts, with everything in memory").await;
     screen.command(format!("event-service --memory --port 0 --data-dir {}", folder.path().display()));
-    let program = service.map_or_else(beside_this_program, Ok)?;
+    let program = service.map_or_else(tools::service_beside_this_program, Ok)?;
     let service = Service::start(&program, folder.path()).await?;
     let client = key_of_its_own(screen, &service, &folder.path().join(dev_key::FILE)).await?;
 

@@ -29,8 +29,7 @@ pub(crate) struct Service {
 impl Service {
     /// A service that keeps everything in a folder, on a free port. It does not run yet.
     pub(crate) fn new(program: Option<PathBuf>, folder: &Path, nats: String) -> Result<Self, TortureError> {
-        let beside = || std::env::current_exe().map(|own| own.with_file_name("event-service"));
-        let program = program.map_or_else(beside, Ok)?;
+        let program = program.map_or_else(tools::service_beside_this_program, Ok)?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         Ok(Self { program, folder: folder.to_owned(), nats, port, running: None })
     }

@@ -31,7 +31,7 @@ SMALL ?=
 LOCAL := $(or $(CARGO_TARGET_DIR),target)/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-aws check bench starts seed replay nats demo-webhooks simulate torture fuzz rules fmt openapi cost audit clean-data deploy logs destroy
+.PHONY: help run test test-aws check bench bench-peers starts seed replay nats demo-webhooks simulate torture fuzz rules fmt openapi cost audit clean-data deploy logs destroy
 
 help: # (not listed)
 	@scripts/help Makefile
@@ -57,7 +57,14 @@ bench: ## Measure the service on this machine; SMALL=1 for a short run, ARGS go 
 	@cargo build --profile local -p tools --bin bench
 	@exec $(LOCAL)/bench $(if $(filter-out 0,$(SMALL)),--small) $(ARGS)
 
-starts: ## Measure how long the functions take to start
+bench-peers: ## Compare the store with castore, dynamo-es and common designs, and collection with an empty handler; SMALL=1 for a short run
+	@scripts/setup castore
+	@cargo build --release --manifest-path tools/peers/dynamo-es/Cargo.toml --target-dir target/peers
+	@cargo build --profile local -p tools --bin bench --bin bench-peers
+	@$(LOCAL)/bench-peers $(if $(filter-out 0,$(SMALL)),--small) $(ARGS)
+	@exec $(LOCAL)/bench $(if $(filter-out 0,$(SMALL)),--small) --only floor --out target/bench-floor.json
+
+starts: ## Measure how long the functions take to start, and to answer a first request
 	@scripts/setup aws targets
 	@scripts/starts $(ARGS)
 

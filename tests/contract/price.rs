@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use event_service_tests::{StoppedClock, Store};
+use futures::future::join_all;
 use shared::adapters::dynamodb::Usage;
 use shared::adapters::embedded_queues::{EmbeddedQueues, QueuesLocation};
 use shared::adapters::system::{SystemClock, SystemRandom};
@@ -73,6 +74,22 @@ async fn a_kilobyte_event_in_its_users_stream_takes_two_write_units_and_one_call
     // In another entity's stream, the event is found by its user through an index of its own.
     let foreign = cost(&store, &heads, vec![kilobyte(Some("order:1"), 3)]).await;
     assert_eq!((foreign.calls, foreign.write_units), (2, 3.0));
+}
+
+/// Nobody is told to come back, and no call is in vain: DynamoDB bills refused writes as well.
+#[tokio::test]
+async fn many_writers_of_one_process_at_one_stream_take_a_call_each() {
+    let (store, heads) = (Store::open().await, KnownHeads::default());
+    cost(&store, &heads, vec![kilobyte(None, 0)]).await;
+    let ports = AppendPorts { log: &store.events, random: &SystemRandom, heads: &heads };
+    let writing = (1..=64).map(async |number| {
+        let request = AppendRequest { drafts: vec![kilobyte(None, number)], key: None, now: noon() };
+        append(&ports, &request).await.unwrap().events[0].version.get()
+    });
+    let versions: Vec<u64> = join_all(writing).await;
+    assert_eq!(versions, (2..=65).collect::<Vec<u64>>(), "in the order of coming");
+    let used = store.meter.take();
+    assert_eq!((used.calls, used.write_units), (64, 128.0), "{used:?}");
 }
 
 #[tokio::test]

@@ -1,14 +1,18 @@
 //! What the seeder, the bench and the demonstration share: made-up events, a client that sends them, a receiver of what is sent, and
 //! the few things that they take from the machine they run on.
 
+pub mod charts;
 pub mod events;
 pub mod http_client;
+pub mod prices;
 pub mod receiver;
+pub mod sample;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 /// The moment it is.
 #[must_use]
@@ -28,6 +32,17 @@ pub fn environment(name: &str) -> Option<String> {
 #[expect(clippy::disallowed_methods, reason = "the one place where these programs wait: they talk to one service and have no port for it")]
 pub async fn rest(pause: Duration) {
     tokio::time::sleep(pause).await;
+}
+
+/// Writes a value as JSON, into a folder that is made if there is none.
+///
+/// # Errors
+/// If the file or its folder cannot be written.
+pub fn write_json(file: &Path, value: &impl Serialize) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(file, serde_json::to_string_pretty(value)? + "\n")
 }
 
 /// The service that was built with this program, and lies beside it.

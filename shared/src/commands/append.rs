@@ -11,12 +11,13 @@
 //! its fence), or finds them free and completes the same slots. `tests/protocol` runs this through
 //! random schedules of crashes, overlapping retries and late writes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 
 use futures::future::try_join_all;
 
 use super::known_versions::KnownVersions;
+use super::turns::Turns;
 use crate::domain::claim::{Claim, ClaimKey, ClaimSubject, Fence, Slot};
 use crate::domain::commit::{Attempt, Commit, RequestToken, StreamPlan, plan_streams};
 use crate::domain::event::{BodyDigest, Event, EventDraft};
@@ -87,13 +88,16 @@ pub enum AppendError {
     Store(#[from] StoreError),
 }
 
-/// Where this process last saw streams end. Being out of date costs a call and nothing else.
-pub struct KnownHeads(pub(super) KnownVersions);
+/// Where this process last saw streams end, and whose turn it is there. Being out of date costs a call and nothing else.
+pub struct KnownHeads {
+    pub(super) versions: KnownVersions,
+    turns: Turns,
+}
 
 impl Default for KnownHeads {
     fn default() -> Self {
         const STREAMS: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
-        Self(KnownVersions::of(STREAMS))
+        Self { versions: KnownVersions::of(STREAMS), turns: Turns::default() }
     }
 }
 
@@ -108,6 +112,7 @@ const MOST_ROUNDS: usize = 50;
 /// with the same ids or key may be tried again.
 pub async fn append(ports: &AppendPorts<'_>, request: &AppendRequest) -> Result<Appended, AppendError> {
     let mut round = Round::new(ports, request)?;
+    let _turns = ports.heads.turns.at(round.streams()).await;
     round.refuse_early().await?;
     if round.guard_request().await? == Guard::Complete {
         return Ok(round.appended());
@@ -210,6 +215,12 @@ impl<'a> Round<'a> {
         self.request.drafts.iter().enumerate().filter(|(index, _)| !self.done.contains_key(index) && !self.same_as.contains_key(index))
     }
 
+    /// The streams that others may write to as well. An event without one has its own.
+    fn streams(&self) -> BTreeSet<StreamKey> {
+        let stream = |draft: &EventDraft| Some(StreamKey { organization: draft.organization.clone(), stream: draft.stream()? });
+        self.request.drafts.iter().filter_map(stream).collect()
+    }
+
     fn plan(&self) -> Vec<StreamPlan> {
         plan_streams(self.open(), self.recorded_at, self.seed)
     }
@@ -309,12 +320,12 @@ impl<'a> Round<'a> {
     /// Where the stream ends: as last seen in the first round, as it is in later ones.
     async fn head(&self, stream: &StreamKey) -> Result<Version, StoreError> {
         if !self.fresh_heads
-            && let Some(known) = self.ports.heads.0.get(stream)
+            && let Some(known) = self.ports.heads.versions.get(stream)
         {
             return Ok(known);
         }
         let head = self.ports.log.head(stream).await?;
-        self.ports.heads.0.saw(stream, head);
+        self.ports.heads.versions.saw(stream, head);
         Ok(head)
     }
 
@@ -351,7 +362,7 @@ impl<'a> Round<'a> {
             return Ok(Progress::Done);
         }
         for plan in &plans {
-            self.ports.heads.0.forget(&plan.stream);
+            self.ports.heads.versions.forget(&plan.stream);
         }
         for held in &mut self.held {
             held.look = true;
@@ -363,7 +374,7 @@ impl<'a> Round<'a> {
     /// Takes the events of stored commits as answers to their drafts.
     fn keep(&mut self, plans: &[StreamPlan], commits: &[Commit]) {
         for commit in commits {
-            self.ports.heads.0.saw(&commit.stream, commit.last());
+            self.ports.heads.versions.saw(&commit.stream, commit.last());
         }
         let events = commits.iter().flat_map(Commit::to_events);
         self.done.extend(plans.iter().flat_map(StreamPlan::indices).zip(events));
@@ -421,7 +432,7 @@ impl<'a> Round<'a> {
         .await?;
         for (key, standing) in looked {
             for commit in &standing {
-                self.ports.heads.0.saw(&commit.stream, commit.last());
+                self.ports.heads.versions.saw(&commit.stream, commit.last());
             }
             match key.subject {
                 ClaimSubject::Event(id) => {
@@ -509,7 +520,7 @@ impl<'a> Round<'a> {
             }
             // What was seen may be out of date.
             let head = self.ports.log.head(&plan.stream).await?;
-            self.ports.heads.0.saw(&plan.stream, head);
+            self.ports.heads.versions.saw(&plan.stream, head);
             if let Some((_, expected)) = unmet(head.next()) {
                 return Err(AppendError::VersionConflict { stream: plan.stream.clone(), expected, actual: head });
             }

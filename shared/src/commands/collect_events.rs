@@ -372,7 +372,7 @@ impl<'a> StreamWriter<'a> {
 
     /// Stores events in one call, or finds that they are more than one call takes, or that all of them are known.
     async fn store(&mut self, entries: &[Entry], batch: &[usize]) -> Result<(), (StoreError, Option<(Tried, BTreeMap<usize, EventId>)>)> {
-        let heads = &self.ports.heads.0;
+        let heads = &self.ports.heads.versions;
         let attempt = Attempt(self.ports.random.number());
         let mut fresh_head = false;
         for _ in 0..MOST_ROUNDS {
@@ -421,12 +421,12 @@ impl<'a> StreamWriter<'a> {
             if entry.own {
                 return Ok(Version::EMPTY);
             }
-            if let Some(known) = self.ports.heads.0.get(self.stream) {
+            if let Some(known) = self.ports.heads.versions.get(self.stream) {
                 return Ok(known);
             }
         }
         let head = self.ports.log.head(self.stream).await?;
-        self.ports.heads.0.saw(self.stream, head);
+        self.ports.heads.versions.saw(self.stream, head);
         Ok(head)
     }
 
@@ -506,7 +506,7 @@ impl<'a> StreamWriter<'a> {
 
     fn keep(&mut self, call: &Call, how: Taken) {
         if let Some(last) = call.commits.last() {
-            self.ports.heads.0.saw(self.stream, last.last());
+            self.ports.heads.versions.saw(self.stream, last.last());
         }
         self.done.extend(call.ids.iter().map(|(index, event_id)| (*index, Collected { event_id: *event_id, how })));
     }

@@ -29,3 +29,4 @@ pub mod run_replays;
 pub mod send_webhook;
 pub mod sweep;
 pub mod test_subscription;
+mod turns;

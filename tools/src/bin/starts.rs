@@ -85,7 +85,7 @@ fn run(arguments: &Arguments) -> Result<(), StartsError> {
         let rows: Vec<_> = rows
             .map(|row| json!({"function": row.name, "bytes": row.bytes, "best_ms": millis(row.best), "median_ms": millis(row.median)}))
             .collect();
-        std::fs::write(path, json!(rows).to_string()).map_err(|source| StartsError::Unwritable { path: path.clone(), source })?;
+        tools::write_json(path, &rows).map_err(|source| StartsError::Unwritable { path: path.clone(), source })?;
     }
     Ok(())
 }

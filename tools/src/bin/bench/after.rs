@@ -12,9 +12,9 @@ use tools::http_client::Answer;
 use crate::BenchError;
 use crate::operation::{CREATE, Call, Per};
 use crate::report::{Measure, Part};
-use crate::sample;
 use crate::store::Store;
 use crate::timing::{Cost, Samples};
+use tools::sample;
 
 const PROCESSORS: &str = "/api/v1/events/processors";
 const SUBSCRIPTIONS: &str = "/api/v1/events/subscriptions";

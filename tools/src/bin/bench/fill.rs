@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 use tools::events::{Event, MOST_IN_A_BATCH, Mix, Settings};
 
 use crate::BenchError;
-use crate::sample;
 use crate::store::{NOW, Store};
+use tools::sample;
 
 /// How many days the history takes.
 const DAYS: u32 = 7;

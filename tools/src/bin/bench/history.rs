@@ -11,9 +11,9 @@ use tools::http_client::Answer;
 use crate::BenchError;
 use crate::operation::{Call, Per};
 use crate::report::{Measure, Part};
-use crate::sample;
 use crate::store::Store;
 use crate::timing::{Cost, Samples};
+use tools::sample;
 
 const SUBSCRIPTIONS: &str = "/api/v1/events/subscriptions";
 const REPLAY: &str = "/api/v1/events/replay";

@@ -42,9 +42,9 @@ use crate::BenchError;
 use crate::after;
 use crate::operation::{BATCH, CREATE, Per};
 use crate::report::{Measure, Part};
-use crate::sample;
 use crate::timing::{Cost, Pace, Samples};
 use crate::wiring::Surroundings;
+use tools::sample;
 
 const PROCESSORS: &str = "/api/v1/events/processors";
 const SUBSCRIPTIONS: &str = "/api/v1/events/subscriptions";

@@ -7,17 +7,18 @@
 
 mod after;
 mod fill;
+mod floor;
 mod history;
 mod live;
 mod operation;
+mod planner;
 mod report;
-mod sample;
 mod store;
 mod timing;
 mod wiring;
 
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,9 @@ use shared::adapters::embedded::EmbeddedError;
 use shared::adapters::embedded_queues::EmbeddedQueuesError;
 use shared::commands::append::AppendError;
 use shared::commands::archive_events::ArchiveEventsError;
+use shared::ports::store_error::StoreError;
 use shared::telemetry::{self, LogFormat};
+use tools::charts::ChartError;
 use tools::http_client::{HttpError, SetupError};
 
 use operation::{Operation, Where};
@@ -59,6 +62,9 @@ struct Arguments {
     /// Where the numbers go.
     #[arg(long, default_value = "target/bench.json")]
     out: PathBuf,
+    /// The folder to draw charts into, of what grows with the store.
+    #[arg(long)]
+    charts: Option<PathBuf>,
 }
 
 /// What is measured.
@@ -70,6 +76,10 @@ enum Subject {
     After,
     /// Projections and replays.
     History,
+    /// What counters answer of ten million events.
+    Planner,
+    /// Collecting, beside a service that does nothing.
+    Floor,
 }
 
 impl Arguments {
@@ -122,6 +132,8 @@ enum BenchError {
     Late { what: &'static str, left: usize, events: usize },
     #[error("NATS failed: {0}")]
     Nats(String),
+    #[error(transparent)]
+    Counters(#[from] StoreError),
     #[error("the store cannot be filled")]
     Fill(#[from] AppendError),
     #[error(transparent)]
@@ -148,6 +160,8 @@ enum BenchError {
     Request(#[from] hyper::http::Error),
     #[error("a writer ended early")]
     Interrupted(#[from] tokio::task::JoinError),
+    #[error(transparent)]
+    Chart(#[from] ChartError),
     #[error("{file} cannot be written")]
     Out { file: String, source: std::io::Error },
 }
@@ -184,8 +198,18 @@ async fn bench(arguments: &Arguments) -> Result<Vec<Row>, BenchError> {
     if arguments.measures(Subject::History) {
         measures.extend(Box::pin(history::measures(arguments.small)).await?);
     }
+    if arguments.measures(Subject::Planner) && !(arguments.small && arguments.only.is_empty()) {
+        measures.extend(Box::pin(planner::measures(&arguments.pace())).await?);
+    }
+    if arguments.measures(Subject::Floor) {
+        measures.extend(Box::pin(floor::measures(&arguments.pace())).await?);
+    }
     let rows = report::rows(&measures);
-    write(&arguments.out, &rows)?;
+    let failed = |source| BenchError::Out { file: arguments.out.display().to_string(), source };
+    tools::write_json(&arguments.out, &rows).map_err(failed)?;
+    if let Some(folder) = &arguments.charts {
+        report::draw(folder, &measures)?;
+    }
     Ok(rows)
 }
 
@@ -248,12 +272,4 @@ async fn beside(store: &Store, least: u32, pace: &Pace) -> Result<Measure, Bench
     let (measure, compared) = here.called_beside(&there, pace).await?;
     other.close().await?;
     Ok(Measure { beside: Some(Beside { events: compared.events, p50_ms: compared.p50_ms }), ..measure })
-}
-
-fn write(file: &Path, rows: &[Row]) -> Result<(), BenchError> {
-    let failed = |source| BenchError::Out { file: file.display().to_string(), source };
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    std::fs::write(file, serde_json::to_string_pretty(rows)? + "\n").map_err(failed)
 }

@@ -10,8 +10,8 @@ use tools::http_client;
 
 use crate::BenchError;
 use crate::fill::{self, Targets};
-use crate::sample;
 use crate::store::{NOW, Store};
+use tools::sample;
 
 pub(crate) const CREATE: &str = "/api/v1/events/create";
 pub(crate) const BATCH: &str = "/api/v1/events/batch";
@@ -72,7 +72,8 @@ impl Operation {
         Self { name, per: Per::Call, measured: Where::Everywhere, prime: 1, answers: None, make: Box::new(make) }
     }
 
-    fn query(name: &'static str, wanted: Value) -> Self {
+    /// A query.
+    pub(crate) fn query(name: &'static str, wanted: Value) -> Self {
         Self::read(name, move |_| Call::post(QUERY, &wanted))
     }
 
@@ -84,7 +85,8 @@ impl Operation {
         Self { per: Per::Event(events), measured: Where::Everywhere, ..Self::create(name, make) }
     }
 
-    fn answering(self, events: usize) -> Self {
+    /// The same, if its answers must hold so many events.
+    pub(crate) fn answering(self, events: usize) -> Self {
         Self { answers: Some(events), ..self }
     }
 }
@@ -178,6 +180,11 @@ fn made_at(number: u64) -> DateTime<Utc> {
 fn collected(number: u64, events: u64) -> Result<Call, BenchError> {
     let views: Vec<Value> = (0..events).map(|event| sample::view(number % STREAMS, number * events + event, made_at(number))).collect();
     Call::post(&format!("{FRONTEND}/batch"), &json!({"events": views}))
+}
+
+/// What collects events of pages and of SDKs.
+pub(crate) fn collecting() -> Vec<Operation> {
+    writes().into_iter().filter(|operation| ["collect", "collect_20", "sdk_batch_20"].contains(&operation.name)).collect()
 }
 
 /// What adds to the store.

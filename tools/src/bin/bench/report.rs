@@ -1,10 +1,13 @@
 //! What is told: a file of numbers and three tables, with what the product promises beside them.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::HumanCount;
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
+use tools::charts::{self, ChartError, Series, Words};
+use tools::prices;
 
 use crate::operation::Per;
 
@@ -103,6 +106,30 @@ impl Serialize for Row {
         fields.serialize_field("met", &self.goal.as_ref().map(|goal| goal.is_met))?;
         fields.end()
     }
+}
+
+/// What the charts are of: operations whose latency or price might grow with the store.
+const CHARTED: [&str; 8] =
+    ["create", "batch_20_one_stream", "get", "stream_1000", "query_type_time_1000", "query_type_week_1000", "offset_50000", "statistics"];
+
+/// Draws how long operations take, and what DynamoDB asks for a million of them, by the size of the store.
+pub(crate) fn draw(folder: &Path, measures: &[Measure]) -> Result<(), ChartError> {
+    let series = |height: fn(&Measure) -> f64| -> Vec<Series> {
+        let of = |name: &&str| Series {
+            name: (*name).to_owned(),
+            points: measures
+                .iter()
+                .filter(|measure| measure.name == **name)
+                .map(|measure| (measure.events.into(), height(measure)))
+                .collect(),
+        };
+        CHARTED.iter().map(of).collect()
+    };
+    let words = Words { title: "How long operations take: p50 of the handler, embedded store", across: "events in the store", up: "ms" };
+    charts::lines(&folder.join("latency.svg"), words, &series(|measure| measure.p50_ms))?;
+    let words = Words { title: "What DynamoDB asks for a million events written, or calls", across: "events in the store", up: "dollars" };
+    let price = |measure: &Measure| measure.write_units * prices::WRITE_UNITS_MILLION + measure.read_units * prices::READ_UNITS_MILLION;
+    charts::lines(&folder.join("price.svg"), words, &series(price))
 }
 
 const fn word(per: Per) -> &'static str {

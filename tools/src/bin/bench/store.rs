@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::Router;
 use chrono::{DateTime, TimeDelta, Utc};
+use hyper::body::Bytes;
 use lambda_runtime::{Context, LambdaEvent};
 use local::app::App;
 use local::background::Background;
@@ -19,7 +21,7 @@ use shared::adapters::aws::Connection;
 use shared::adapters::dynamodb::{DynamoEvents, Meter, TimeShards, Usage, connect, connect_metered, table};
 use shared::adapters::embedded::{DataLocation, EmbeddedDynamo, TumblingWindow, WindowStage};
 use shared::adapters::embedded_queues::{EmbeddedQueues, QueuesLocation};
-use shared::adapters::memory::{MemoryBus, MemoryObjects};
+use shared::adapters::memory::{MemoryBus, MemoryEvents, MemoryObjects};
 use shared::commands::append::{AppendPorts, AppendRequest, Appended, KnownHeads, append};
 use shared::commands::archive_events::{ArchiveEventsPorts, ArchiveReach, ArchiveRun, Archived, archive_events};
 use shared::commands::count_events::CountEventsPorts;
@@ -29,6 +31,8 @@ use shared::domain::timestamp::Timestamp;
 use shared::domain::webhook_url::WebhookUrl;
 use shared::http::draft;
 use shared::ports::clock::Clock;
+use shared::ports::commit_log::CommitLog;
+use shared::ports::counter_store::CounterStore;
 use shared::ports::random::Random;
 use shared::ports::timer::Timer;
 use shared::ports::webhook_sender::{SendError, WebhookAnswer, WebhookRequest, WebhookSender};
@@ -139,6 +143,15 @@ pub(crate) struct Store {
 impl Store {
     /// An empty store.
     pub(crate) async fn open(size: u32) -> Result<Arc<Self>, BenchError> {
+        Self::logging(size, None).await
+    }
+
+    /// An empty store whose service keeps events in a log that answers at once, so that what is left is the service itself.
+    pub(crate) async fn in_memory() -> Result<Arc<Self>, BenchError> {
+        Self::logging(0, Some(Arc::new(MemoryEvents::default()))).await
+    }
+
+    async fn logging(size: u32, log: Option<Arc<dyn CommitLog>>) -> Result<Arc<Self>, BenchError> {
         let embedded = EmbeddedDynamo::open(DataLocation::Temporary).await?;
         let meter = Meter::default();
         let client = connect(Connection::local(embedded.endpoint()));
@@ -154,7 +167,11 @@ impl Store {
         let receiver = Arc::new(InstantReceiver(AtomicU16::new(200)));
         let surroundings =
             Surroundings { clock: clock.clone(), timer: clock.clone(), random, queues: queues.clone(), webhooks: receiver.clone() };
-        let app = Arc::new(surroundings.app(&metered, &key));
+        let mut app = surroundings.app(&metered, &key);
+        if let Some(log) = log {
+            app.stores.log = log;
+        }
+        let app = Arc::new(app);
         let bus = Arc::new(MemoryBus::default());
         let background = Background::new(app.clone(), queues.clone(), bus.clone());
         let filling = Background::new(Arc::new(surroundings.app(&events, &key)), queues, bus);
@@ -184,6 +201,11 @@ impl Store {
         let random = SeededRandom::new(self.appends.fetch_add(1, Ordering::Relaxed));
         let ports = AppendPorts { log: &self.events, random: &random, heads: &self.heads };
         Ok(append(&ports, &AppendRequest { drafts, key: None, now: self.clock.now() }).await?)
+    }
+
+    /// Where the counters are kept, not metered.
+    pub(crate) const fn counters(&self) -> &dyn CounterStore {
+        &self.events
     }
 
     /// Starts metering anew.
@@ -287,6 +309,18 @@ impl Service {
         let background = Background::new(Arc::clone(&store.app), store.background.queues.clone(), Arc::new(MemoryBus::default()));
         let shutdown = async move { stopped.await.unwrap_or_default() };
         let serving = tokio::spawn(server::serve(listener, Arc::new(background), 0, shutdown));
+        Ok(Self { client, stop, serving })
+    }
+
+    /// What a service costs that does nothing: it reads a request to its end, and says that all is well.
+    pub(crate) async fn empty() -> Result<Self, BenchError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(BenchError::Socket)?;
+        let address = listener.local_addr().map_err(BenchError::Socket)?;
+        let client = HttpClient::new(&format!("http://{address}"))?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let router = Router::new().fallback(async |_: Bytes| "{}");
+        let shutdown = async move { stopped.await.unwrap_or_default() };
+        let serving = tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(shutdown).into_future());
         Ok(Self { client, stop, serving })
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::prices::{LAMBDA_ARM64_GB_SECOND, LAMBDA_X86_64_GB_SECOND};
 use crate::yaml::{self, YamlError};
+use tools::prices::{LAMBDA_ARM64_GB_SECOND, LAMBDA_X86_64_GB_SECOND};
 
 /// What is deployed with the template's defaults.
 #[derive(Debug, Clone, PartialEq)]

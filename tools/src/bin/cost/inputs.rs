@@ -30,6 +30,25 @@ pub(crate) const DELIVER_READ_UNITS: f64 = 5.0;
 /// `statistics`: read units, at a million events; the sweep asks for them each time.
 pub(crate) const STATISTICS_READ_UNITS: f64 = 4.0;
 
+/// `make bench-peers`: write units an event of a kilobyte, of this service and of others.
+pub(crate) const OTHER_STORES: [OtherStore; 5] = [
+    OtherStore { name: "this service", single: 2.0, ten: 0.2 },
+    OtherStore { name: "castore", single: 1.0, ten: 2.0 },
+    OtherStore { name: "dynamo-es", single: 4.0, ten: 4.0 },
+    OtherStore { name: "transactional outbox, three small indexes", single: 11.0, ten: 9.2 },
+    OtherStore { name: "literal port, six indexes", single: 20.0, ten: 18.2 },
+];
+
+/// What writing takes of a store.
+pub(crate) struct OtherStore {
+    /// What it is.
+    pub(crate) name: &'static str,
+    /// Write units of an event that is appended alone.
+    pub(crate) single: f64,
+    /// Write units of each of ten that are appended together.
+    pub(crate) ten: f64,
+}
+
 /// `tests/contract/price.rs`: what archiving takes and leaves of an event of a kilobyte that is alone in its commit, and of one of a
 /// hundred that resemble each other.
 pub(crate) const ARCHIVED: [Archived; 2] = [

@@ -4,7 +4,7 @@ mod bill;
 mod deployment;
 mod document;
 mod inputs;
-mod prices;
+mod months;
 mod report;
 mod rest;
 mod traffic;

@@ -4,9 +4,10 @@ use crate::bill::Service;
 use crate::deployment::{Deployment, DeploymentError, Source};
 use crate::document::{Block, Table, dollars};
 use crate::inputs;
-use crate::prices;
+use crate::months::months;
 use crate::rest::at_rest;
 use crate::traffic::{Door, Traffic, per_million};
+use tools::prices;
 
 /// Events a second where they come alone: a quarter of a million a month.
 const LOW: f64 = 0.1;
@@ -36,6 +37,7 @@ type Blocks = Result<Vec<Block>, DeploymentError>;
 /// Everything.
 pub(crate) fn report(deployment: &Deployment) -> Blocks {
     let mut blocks = vec![Block::Text(introduction(deployment))];
+    blocks.extend(months(deployment)?);
     blocks.extend(goals(deployment)?);
     blocks.extend(rest(deployment)?);
     blocks.extend(traffic(deployment)?);
@@ -205,7 +207,7 @@ fn traffic(deployment: &Deployment) -> Blocks {
 }
 
 /// Bytes of an event in the table and in its index, at most: as many as its write units tell.
-fn stored(traffic: Traffic) -> (f64, f64) {
+pub(crate) fn stored(traffic: Traffic) -> (f64, f64) {
     let half = traffic.write_units / 2.0 * 1024.0 + inputs::ITEM_OVERHEAD_BYTES / traffic.events_a_request;
     (half, half)
 }

@@ -2,8 +2,8 @@
 
 use crate::deployment::{Deployment, DeploymentError, Source};
 use crate::inputs;
-use crate::prices::{self, free};
 use crate::traffic::invocation;
+use tools::prices::{self, free};
 
 const MINUTES_A_MONTH: f64 = 60.0 * 24.0 * 30.0;
 const MILLION: f64 = 1_000_000.0;

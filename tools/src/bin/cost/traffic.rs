@@ -3,7 +3,7 @@
 use crate::bill::{Bill, Service};
 use crate::deployment::{Deployment, DeploymentError};
 use crate::inputs::{self, COUNTED, Counted};
-use crate::prices;
+use tools::prices;
 
 const MILLION: f64 = 1_000_000.0;
 const GB: f64 = 1_000_000_000.0;

@@ -4,7 +4,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 /// An order of a kilobyte. `number` makes it another one; it goes to the stream of its user.
-pub(crate) fn order(user: &str, number: u64) -> Value {
+#[must_use]
+pub fn order(user: &str, number: u64) -> Value {
     let line = |item: u64| {
         json!({
             "sku": format!("SKU-{:05}", (number * 31 + item * 977) % 100_000), "quantity": item % 3 + 1, "price": euros(1999 + item * 100),
@@ -21,24 +22,28 @@ pub(crate) fn order(user: &str, number: u64) -> Value {
 }
 
 /// Orders of one user.
-pub(crate) fn orders(user: &str, first: u64, count: u64) -> Vec<Value> {
+#[must_use]
+pub fn orders(user: &str, first: u64, count: u64) -> Vec<Value> {
     (first..first + count).map(|number| order(user, number)).collect()
 }
 
 /// The same event, at a time of its own.
-pub(crate) fn at(mut event: Value, moment: DateTime<Utc>) -> Value {
+#[must_use]
+pub fn at(mut event: Value, moment: DateTime<Utc>) -> Value {
     event["timestamp"] = moment.to_rfc3339_opts(SecondsFormat::Micros, true).into();
     event
 }
 
 /// The same event with one more field.
-pub(crate) fn with(mut event: Value, field: &str, value: impl Into<Value>) -> Value {
+#[must_use]
+pub fn with(mut event: Value, field: &str, value: impl Into<Value>) -> Value {
     event[field] = value.into();
     event
 }
 
 /// What a page tells of one visit: half a kilobyte.
-pub(crate) fn view(visit: u64, number: u64, moment: DateTime<Utc>) -> Value {
+#[must_use]
+pub fn view(visit: u64, number: u64, moment: DateTime<Utc>) -> Value {
     let page = format!("https://shop.example/p/{}", number * 7919 % 1_000_000);
     json!({
         "event_type": "product_view", "category": "page_view", "page_url": page, "session_id": format!("visit-{visit}"),
@@ -49,7 +54,8 @@ pub(crate) fn view(visit: u64, number: u64, moment: DateTime<Utc>) -> Value {
 }
 
 /// The same as an analytics SDK sends it: a kilobyte.
-pub(crate) fn message(visit: u64, number: u64, moment: DateTime<Utc>) -> Value {
+#[must_use]
+pub fn message(visit: u64, number: u64, moment: DateTime<Utc>) -> Value {
     let page = format!("/p/{}", number * 7919 % 1_000_000);
     json!({
         "type": "track", "event": "Product Viewed", "channel": "web", "anonymousId": format!("0b5e2a6c-55a1-4b0e-9d0e-{visit:012x}"),

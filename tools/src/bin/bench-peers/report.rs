@@ -1,0 +1,140 @@
+//! What is told: a table for each workload, and a file of numbers.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use clap::builder::styling::{AnsiColor, Style};
+use serde::Serialize;
+use tools::charts::{self, ChartError, Group, Words};
+
+use crate::contender::{Done, Store};
+use crate::meter::Usage;
+use crate::workload::Workload;
+
+/// One store at one workload.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Row {
+    /// The workload's name.
+    pub(crate) workload: &'static str,
+    /// The store's name.
+    pub(crate) store: &'static str,
+    /// Events a second: the median of the rounds.
+    pub(crate) events_per_second: f64,
+    /// How many times as many those are as this service's.
+    pub(crate) times_ours: f64,
+    /// The median time of an operation.
+    pub(crate) p50_ms: f64,
+    /// The time that 99 of 100 operations do not exceed.
+    pub(crate) p99_ms: f64,
+    /// Write units for each event.
+    pub(crate) write_units_per_event: f64,
+    /// Read units for each operation.
+    pub(crate) read_units: f64,
+    /// Calls of DynamoDB for each operation.
+    pub(crate) calls: f64,
+    /// How many of them were refused.
+    pub(crate) refused_calls: f64,
+}
+
+/// The number that is in the middle of these.
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_unstable_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or_default()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+const fn float(number: usize) -> f64 {
+    number as f64
+}
+
+impl Row {
+    /// The row of what was measured: units of one run, times of several.
+    pub(crate) fn of(workload: Workload, store: Store, usage: Usage, counted: usize, rounds: &[Done]) -> Self {
+        let per_operation = workload.events_per_operation();
+        let rates = rounds.iter().map(|round| float(round.times_us.len() * per_operation) / round.seconds.max(1e-9)).collect();
+        let mut times: Vec<u64> = rounds.iter().flat_map(|round| round.times_us.iter().copied()).collect();
+        times.sort_unstable();
+        let percentile = |percent: usize| {
+            let rank = (times.len() * percent).div_ceil(100).max(1);
+            times.get(rank - 1).map_or(0.0, |micros| std::time::Duration::from_micros(*micros).as_secs_f64() * 1e3)
+        };
+        let operations = float(counted.max(1));
+        Self {
+            workload: workload.name(),
+            store: store.name(),
+            events_per_second: median(rates),
+            times_ours: 1.0,
+            p50_ms: percentile(50),
+            p99_ms: percentile(99),
+            write_units_per_event: usage.write_units / operations / float(per_operation),
+            read_units: usage.read_units / operations,
+            calls: f64::from(usage.calls) / operations,
+            refused_calls: f64::from(usage.refused) / operations,
+        }
+    }
+}
+
+/// Says of each row how it compares with this service's.
+pub(crate) fn compare(rows: &mut [Row]) {
+    let ours: Vec<(&str, f64)> =
+        rows.iter().filter(|row| row.store == Store::Ours.name()).map(|row| (row.workload, row.events_per_second)).collect();
+    for row in rows {
+        if let Some((_, ours)) = ours.iter().find(|(workload, _)| *workload == row.workload) {
+            row.times_ours = row.events_per_second / ours.max(1e-9);
+        }
+    }
+}
+
+/// The tables, one for each workload.
+pub(crate) fn tables(rows: &[Row], in_colour: bool) -> String {
+    let (bold, green) =
+        if in_colour { (Style::new().bold(), Style::new().fg_color(Some(AnsiColor::Green.into()))) } else { (Style::new(), Style::new()) };
+    let mut out = String::new();
+    for workload in Workload::ALL {
+        let rows: Vec<&Row> = rows.iter().filter(|row| row.workload == workload.name()).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let best = rows.iter().map(|row| row.events_per_second).fold(0.0, f64::max);
+        let heads = ["events/s", "× ours", "p50 ms", "p99 ms", "write/event", "read/op", "calls/op", "refused/op"];
+        let _ = write!(out, "\n{bold}{:<24}", workload.name());
+        for head in heads {
+            let _ = write!(out, "{head:>13}");
+        }
+        let _ = writeln!(out, "{bold:#}   {}", workload.description());
+        for row in rows {
+            let style = if row.events_per_second >= best { green } else { Style::new() };
+            let _ = writeln!(
+                out,
+                "{:<24}{style}{:>13.0}{style:#}{:>13.2}{:>13.2}{:>13.2}{:>13.3}{:>13.1}{:>13.2}{:>13.2}",
+                row.store,
+                row.events_per_second,
+                row.times_ours,
+                row.p50_ms,
+                row.p99_ms,
+                row.write_units_per_event,
+                row.read_units,
+                row.calls,
+                row.refused_calls
+            );
+        }
+    }
+    out
+}
+
+/// Draws how many events a second each store does, by workload.
+pub(crate) fn draw(folder: &Path, rows: &[Row]) -> Result<(), ChartError> {
+    let stores: Vec<&str> = Store::ALL.iter().map(|store| store.name()).filter(|name| rows.iter().any(|row| row.store == *name)).collect();
+    let group = |workload: &Workload| Group {
+        name: workload.name().to_owned(),
+        bars: stores
+            .iter()
+            .map(|store| {
+                rows.iter().find(|row| row.workload == workload.name() && row.store == *store).map_or(0.0, |row| row.events_per_second)
+            })
+            .collect(),
+    };
+    let groups: Vec<Group> = Workload::ALL.iter().map(group).collect();
+    let words = Words { title: "Events a second, each store on an embedded DynamoDB of its own", across: "", up: "events a second" };
+    charts::bars(&folder.join("peers.svg"), words, &stores, &groups)
+}

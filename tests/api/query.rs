@@ -142,6 +142,23 @@ async fn a_cursor_is_good_for_its_own_query_only() {
 }
 
 #[tokio::test]
+async fn a_cursor_of_another_organization_leads_to_none_of_its_events() {
+    let app = TestApp::in_memory();
+    let (one, other, unbound) = (app.client_of("org_1").await, app.client_of("org_2").await, app.client().await);
+    record(&one, 3).await;
+    let asked = [json!({"limit": 1}), json!({"limit": 1, "organization_id": "org_1"})];
+    for (query, owner) in asked.iter().flat_map(|query| [(query, &one), (query, &unbound)]) {
+        let cursor = owner.post(QUERY, query).await.ok()["next_cursor"].clone();
+        assert!(cursor.is_string(), "{query}");
+        for mut stolen in asked.clone() {
+            stolen["cursor"] = cursor.clone();
+            let answer = other.post(QUERY, &stolen).await;
+            assert!(answer.status.is_client_error() || answer.ok()["events"] == json!([]), "{stolen}\n{answer}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn each_filter_finds_its_events_only() {
     let app = TestApp::in_memory();
     let client = app.client().await;

@@ -150,6 +150,17 @@ impl Deployment {
 
 impl Client {
     pub(super) async fn send(&self, method: Method, path: &str, body: Option<&Value>, headers: &[(&str, &str)]) -> Answer {
+        self.try_send(method, path, body, headers).await.unwrap()
+    }
+
+    /// An answer, if there is one.
+    pub(super) async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> reqwest::Result<Answer> {
         let mut request = self.deployment.http.request(method, format!("{}{path}", self.deployment.url));
         if let Some((name, value)) = &self.credential {
             request = request.header(*name, value);
@@ -160,8 +171,8 @@ impl Client {
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
-        let response = request.send().await.unwrap();
-        Answer { status: response.status().as_u16(), headers: response.headers().clone(), text: response.text().await.unwrap() }
+        let response = request.send().await?;
+        Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), text: response.text().await? })
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {

@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod deployment;
+mod killed;
 mod receiver;
 
 use async_nats::jetstream;

@@ -84,7 +84,7 @@ async fn many_writers_of_one_process_at_one_stream_take_a_call_each() {
     let ports = AppendPorts { log: &store.events, random: &SystemRandom, heads: &heads };
     let writing = (1..=64).map(async |number| {
         let request = AppendRequest { drafts: vec![kilobyte(None, number)], key: None, now: noon() };
-        append(&ports, &request).await.unwrap().events[0].version.get()
+        append(&ports, &request).await.unwrap().events[0].stream_version.get()
     });
     let versions: Vec<u64> = join_all(writing).await;
     assert_eq!(versions, (2..=65).collect::<Vec<u64>>(), "in the order of coming");

@@ -1,17 +1,22 @@
 //! HTTP on a socket, to and from what the functions take.
 
-use std::future::{Future, IntoFuture as _};
+use std::future::Future;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
-
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Body as AxumBody;
 use axum::extract::{ConnectInfo, Request as AxumRequest, State};
 use axum::response::{IntoResponse, Response as AxumResponse};
 use axum::routing::get;
+use axum::{Extension, Router};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use lambda_http::http::header::CONTENT_TYPE;
 use lambda_http::http::{HeaderMap, HeaderValue, Method};
@@ -28,8 +33,12 @@ use tracing::Instrument as _;
 use crate::background::Background;
 use crate::metrics;
 
+/// How long a connection may be open without a whole head of a request.
+const HEAD_WITHIN: Duration = Duration::from_mins(1);
 /// How long a body may take to arrive: as long as a request to API Gateway may take in all.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
+/// How long no connections are taken when there can be no more.
+const WITHOUT_ROOM: Duration = Duration::from_millis(200);
 /// How long requests under way have to come to their end when the process is to end.
 const ENDED_WITHIN: Duration = Duration::from_secs(35);
 
@@ -50,7 +59,8 @@ pub async fn serve(
         shutdown.await;
         told.send(()).unwrap_or_default();
     };
-    let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(shutdown);
+    let pause = async || app.timer.wait_until(app.clock.now().plus(WITHOUT_ROOM)).await;
+    let serving = answer_connections(listener, router, pause, shutdown);
     // Whoever sends half a request holds nobody up for longer.
     let late = async {
         if ending.await.is_err() {
@@ -59,9 +69,51 @@ pub async fn serve(
         app.timer.wait_until(app.clock.now().plus(ENDED_WITHIN)).await;
     };
     tokio::select! {
-        served = serving.into_future() => served,
+        served = serving => served,
         () = late => Ok(()),
     }
+}
+
+/// Takes connections until `shutdown` is ready, and then until the requests under way are answered. Pauses when no more can be open.
+async fn answer_connections(
+    listener: TcpListener,
+    router: Router,
+    pause: impl AsyncFn(),
+    shutdown: impl Future<Output = ()>,
+) -> std::io::Result<()> {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+    let (open, mut shutdown) = (GracefulShutdown::new(), pin!(shutdown));
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                // A client that is gone already.
+                Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => continue,
+                // Too many open files, say: that passes as connections end.
+                Err(error) => {
+                    tracing::error!(%error, "no connection can be taken");
+                    pause().await;
+                    continue;
+                }
+            },
+            () = &mut shutdown => break,
+        };
+        // Answers are small and complete.
+        if stream.set_nodelay(true).is_err() {
+            continue;
+        }
+        let service = TowerToHyperService::new(router.clone().layer(Extension(ConnectInfo(peer))));
+        let connection = open.watch(http.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    open.shutdown().await;
+    Ok(())
 }
 
 /// Where a request comes from: the peer, or who the outermost of the trusted proxies heard. What stands before that in the header
@@ -152,7 +204,74 @@ fn to_axum(response: Response<Body>) -> AxumResponse {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio::sync::{Notify, oneshot};
+
     use super::*;
+
+    /// A server of `/`, which says where its peers are.
+    struct Server {
+        address: SocketAddr,
+        stop: oneshot::Sender<()>,
+        serving: tokio::task::JoinHandle<std::io::Result<()>>,
+        /// A request has come, and is to be answered.
+        asked: Arc<Notify>,
+        answer: Arc<Notify>,
+    }
+
+    impl Server {
+        async fn start() -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+            let notices = (Arc::clone(&asked), Arc::clone(&answer));
+            let handler = async move |ConnectInfo(peer): ConnectInfo<SocketAddr>| {
+                notices.0.notify_one();
+                notices.1.notified().await;
+                peer.to_string()
+            };
+            let router = Router::new().route("/", get(handler));
+            let (stop, stopped) = oneshot::channel();
+            let shutdown = async move { stopped.await.unwrap_or_default() };
+            let serving = tokio::spawn(answer_connections(listener, router, async || {}, shutdown));
+            Self { address, stop, serving, asked, answer }
+        }
+    }
+
+    async fn rest_of(stream: &mut TcpStream) -> String {
+        let mut text = Vec::new();
+        stream.read_to_end(&mut text).await.unwrap_or_default();
+        String::from_utf8(text).unwrap()
+    }
+
+    /// The clock jumps ahead whenever nobody does anything.
+    #[tokio::test(start_paused = true)]
+    async fn whoever_never_ends_a_head_is_hung_up_on() {
+        let server = Server::start().await;
+        for start in ["", "GET / HTTP/1.1\r\nhost: a\r\nx-slow: "] {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            stream.write_all(start.as_bytes()).await.unwrap();
+            let began = tokio::time::Instant::now();
+            let answer = rest_of(&mut stream).await;
+            assert!(!answer.contains(" 200 "), "{answer}");
+            assert!(began.elapsed() >= HEAD_WITHIN && began.elapsed() < HEAD_WITHIN * 2, "{:?}", began.elapsed());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_under_way_is_answered_before_the_end() {
+        let server = Server::start().await;
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        server.asked.notified().await;
+        server.stop.send(()).unwrap();
+        server.answer.notify_one();
+        let answer = rest_of(&mut stream).await;
+        assert!(answer.contains(" 200 ") && answer.ends_with(&stream.local_addr().unwrap().to_string()), "{answer}");
+        server.serving.await.unwrap().unwrap();
+        assert!(TcpStream::connect(server.address).await.is_err(), "no more are taken");
+    }
 
     #[test]
     fn the_address_is_that_of_the_trusted_hop_only() {

@@ -19,7 +19,7 @@ use crate::domain::webhook_headers::is_of_the_connection;
 use crate::domain::webhook_url::{AllowedHosts, Reach, WebhookUrl};
 use crate::ports::clock::Clock;
 use crate::ports::webhook_sender::{SendError, WebhookAnswer, WebhookRequest, WebhookSender};
-use names::{NameError, VettedNames};
+use names::{NameError, Names, SystemNames, VettedNames};
 
 /// How long finding and reaching a host may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,6 +36,7 @@ const USER_AGENT: &str = concat!("event-service/", env!("CARGO_PKG_VERSION"));
 pub struct HttpWebhooks {
     allowed: AllowedHosts,
     clock: Arc<dyn Clock>,
+    names: Arc<dyn Names>,
     roots: tls::Roots,
     /// For hosts that the operator has listed, apart from the others so that no connection is shared.
     listed: Clients,
@@ -59,7 +60,11 @@ impl HttpWebhooks {
     /// Webhooks to these hosts and the Internet. The clock is for answers that say at what time to try again.
     #[must_use]
     pub fn new(allowed: AllowedHosts, clock: Arc<dyn Clock>) -> Self {
-        Self { allowed, clock, roots: tls::Roots::default(), listed: Clients::default(), others: Clients::default() }
+        Self::on(Arc::new(SystemNames), allowed, clock)
+    }
+
+    fn on(names: Arc<dyn Names>, allowed: AllowedHosts, clock: Arc<dyn Clock>) -> Self {
+        Self { allowed, clock, names, roots: tls::Roots::default(), listed: Clients::default(), others: Clients::default() }
     }
 
     /// The client for a URL, made when it is first needed.
@@ -75,7 +80,7 @@ impl HttpWebhooks {
         let tls = if url.is_https() { self.roots.of_the_system() } else { tls::without_roots() };
         let client = Client::builder()
             .tls_backend_preconfigured(tls.map_err(|error| SendError::Connection(error.into()))?)
-            .dns_resolver(VettedNames::new(reach))
+            .dns_resolver(VettedNames::new(Arc::clone(&self.names), reach))
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
@@ -127,7 +132,7 @@ impl WebhookSender for HttpWebhooks {
         if url.address().is_some() {
             return vet_literal(url, reach);
         }
-        let resolving = names::resolve(url.host(), reach);
+        let resolving = names::resolve(&*self.names, url.host(), reach);
         timeout(CONNECT_TIMEOUT, resolving).await.map_err(|_| SendError::Timeout(CONNECT_TIMEOUT))??;
         Ok(())
     }
@@ -168,4 +173,44 @@ fn failure(error: reqwest::Error) -> SendError {
     }
     // Only connecting has a time limit of its own in there.
     if error.is_timeout() { SendError::Timeout(CONNECT_TIMEOUT) } else { SendError::Connection(error.without_url().into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+    use std::sync::Mutex;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::adapters::system::SystemClock;
+
+    /// Says each time something else of every name, and the last for good.
+    struct Fickle(Mutex<Vec<IpAddr>>);
+
+    #[async_trait]
+    impl Names for Fickle {
+        async fn addresses(&self, _name: &str) -> io::Result<Vec<SocketAddr>> {
+            let mut answers = self.0.lock().unwrap();
+            let answer = if answers.len() > 1 { answers.remove(0) } else { answers[0] };
+            Ok(vec![(answer, 0).into()])
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_public_when_it_is_vetted_and_this_machine_when_it_is_called_is_not_called() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let inside = [Ipv4Addr::LOCALHOST.into(), Ipv4Addr::new(169, 254, 169, 254).into(), "::ffff:10.0.0.1".parse().unwrap()];
+        for private in inside {
+            let names = Fickle(Mutex::new(vec![Ipv4Addr::new(93, 184, 216, 34).into(), private]));
+            let webhooks = HttpWebhooks::on(Arc::new(names), AllowedHosts::default(), Arc::new(SystemClock));
+            let url: WebhookUrl = format!("http://rebind.example:{}/", listener.local_addr().unwrap().port()).parse().unwrap();
+            webhooks.vet(&url).await.unwrap();
+            let request = WebhookRequest { url, headers: Vec::new(), body: "{}".to_owned(), timeout: Duration::from_secs(5) };
+            assert!(matches!(webhooks.send(&request).await, Err(SendError::Refused(_))), "{private}");
+        }
+        let connected = timeout(Duration::from_millis(50), listener.accept()).await;
+        assert!(connected.is_err(), "nothing may have been connected to");
+    }
 }

@@ -1,15 +1,36 @@
 //! Names of hosts, resolved to addresses that may be called.
 
 use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::domain::webhook_url::{Reach, RefusedHost};
 use crate::ports::webhook_sender::SendError;
 
-/// The system's resolver, which gives vetted addresses only.
+/// Who knows what names stand for.
+#[async_trait]
+pub(super) trait Names: Send + Sync {
+    /// The addresses of a name, with port 0.
+    async fn addresses(&self, name: &str) -> io::Result<Vec<SocketAddr>>;
+}
+
+/// The system's resolver.
+pub(super) struct SystemNames;
+
+#[async_trait]
+impl Names for SystemNames {
+    async fn addresses(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
+        Ok(tokio::net::lookup_host((name, 0)).await?.collect())
+    }
+}
+
+/// A resolver that gives vetted addresses only.
 pub(super) struct VettedNames {
+    names: Arc<dyn Names>,
     reach: Reach,
 }
 
@@ -39,16 +60,16 @@ impl From<NameError> for SendError {
 }
 
 impl VettedNames {
-    pub(super) const fn new(reach: Reach) -> Self {
-        Self { reach }
+    pub(super) const fn new(names: Arc<dyn Names>, reach: Reach) -> Self {
+        Self { names, reach }
     }
 }
 
 impl Resolve for VettedNames {
     fn resolve(&self, name: Name) -> Resolving {
-        let reach = self.reach;
+        let (names, reach) = (Arc::clone(&self.names), self.reach);
         Box::pin(async move {
-            let addresses = resolve(name.as_str(), reach).await?;
+            let addresses = resolve(&*names, name.as_str(), reach).await?;
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
@@ -56,9 +77,9 @@ impl Resolve for VettedNames {
 
 /// The addresses that a name stands for, with port 0. A single one out of reach spoils all: a name of an honest receiver has
 /// none, and which one is called would be chance.
-pub(super) async fn resolve(name: &str, reach: Reach) -> Result<Vec<SocketAddr>, NameError> {
+pub(super) async fn resolve(names: &dyn Names, name: &str, reach: Reach) -> Result<Vec<SocketAddr>, NameError> {
     // A resolver that does not know a name and one that does not answer are the same to whoever owns the name.
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name, 0)).await.map_err(|_| NameError::Unresolved)?.collect();
+    let addresses = names.addresses(name).await.map_err(|_| NameError::Unresolved)?;
     if addresses.is_empty() {
         return Err(NameError::Unresolved);
     }
@@ -74,10 +95,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_for_this_machine_is_resolved_only_within_reach() {
-        assert!(matches!(resolve("localhost", Reach::Public).await, Err(NameError::Refused(_))));
+        assert!(matches!(resolve(&SystemNames, "localhost", Reach::Public).await, Err(NameError::Refused(_))));
         for reach in [Reach::Machine, Reach::Network] {
-            assert!(resolve("localhost", reach).await.unwrap().iter().all(|address| address.ip().is_loopback()));
+            assert!(resolve(&SystemNames, "localhost", reach).await.unwrap().iter().all(|address| address.ip().is_loopback()));
         }
-        assert_eq!(resolve("no-such-host.invalid", Reach::Network).await, Err(NameError::Unresolved));
+        assert_eq!(resolve(&SystemNames, "no-such-host.invalid", Reach::Network).await, Err(NameError::Unresolved));
     }
 }

@@ -197,6 +197,14 @@ mod tests {
     /// `{"a":1}`, by the reference implementation of brotli.
     const BROTLI: &[u8] = &[0x0b, 0x03, 0x80, 0x7b, 0x22, 0x61, 0x22, 0x3a, 0x31, 0x7d, 0x03];
 
+    /// Fifty million spaces, by the reference implementation of brotli.
+    const BROTLI_BOMB: &[u8] = &[
+        0xcb, 0xff, 0xff, 0x3f, 0xf8, 0x25, 0x40, 0xe2, 0xb1, 0x40, 0x20, 0xf7, 0xfe, 0x8f, 0xff, 0xff, 0x7f, 0xf0, 0x4b, 0x00, 0xc4, 0x61,
+        0x11, 0x80, 0xee, 0xfd, 0x1f, 0xff, 0xff, 0xff, 0xe0, 0x97, 0x00, 0x88, 0xc3, 0x02, 0x00, 0xdd, 0xfb, 0x3f, 0xfe, 0xff, 0xff, 0xc1,
+        0x2f, 0x01, 0x10, 0x87, 0x05, 0x00, 0xba, 0xf7, 0x7f, 0xfc, 0xff, 0xff, 0x83, 0x5f, 0x02, 0x20, 0x0e, 0x0b, 0x00, 0x74, 0xef, 0xff,
+        0xf2, 0x0f, 0x5e, 0x0f, 0xbf, 0x04, 0x40, 0x1c, 0x16, 0x00, 0xe8, 0xa0, 0xeb, 0x01,
+    ];
+
     #[test]
     fn a_body_is_unpacked_whether_or_not_it_says_how_it_is_packed() {
         let json = br#"{"a":1}"#;
@@ -227,9 +235,21 @@ mod tests {
 
     #[test]
     fn a_bomb_is_too_large_before_it_is_unpacked() {
-        let bomb = gzip(&vec![b' '; 50_000_000]);
-        for encoding in [None, Some("gzip"), Some("gzip, gzip")] {
-            let body = if encoding == Some("gzip, gzip") { gzip(&bomb) } else { bomb.clone() };
+        let spaces = vec![b' '; 50_000_000];
+        let bomb = gzip(&spaces);
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
+        zlib.write_all(&spaces).unwrap();
+        let mut deflate = DeflateEncoder::new(Vec::new(), Compression::best());
+        deflate.write_all(&spaces).unwrap();
+        for (encoding, body) in [
+            (None, bomb.clone()),
+            (Some("gzip"), bomb.clone()),
+            (Some("gzip, gzip"), gzip(&bomb)),
+            (Some("deflate"), zlib.finish().unwrap()),
+            (Some("deflate"), deflate.finish().unwrap()),
+            (Some("br"), BROTLI_BOMB.to_vec()),
+            (Some("br, gzip"), gzip(BROTLI_BOMB)),
+        ] {
             let problem = body_text(&request(encoding, &body), 100_000).unwrap_err();
             assert_eq!(problem.kind(), ProblemKind::TooLarge, "{encoding:?}");
         }

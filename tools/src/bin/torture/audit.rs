@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -53,7 +54,7 @@ impl Arrived {
 
 /// Who subscribes, and who processes.
 pub(crate) struct Receiver {
-    address: String,
+    address: SocketAddr,
     arrived: Arc<Mutex<[Arrived; 2]>>,
     _serving: JoinSet<()>,
 }
@@ -64,7 +65,7 @@ impl Receiver {
     /// Listens at a free port.
     pub(crate) async fn listen() -> Result<Self, TortureError> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = format!("http://{}", listener.local_addr()?);
+        let address = listener.local_addr()?;
         let arrived: Arc<Mutex<[Arrived; 2]>> = Arc::default();
         let (takes, mut serving) = (Arc::clone(&arrived), JoinSet::new());
         let secret = WebhookSecret::from_text(SECRET.to_owned());
@@ -79,9 +80,19 @@ impl Receiver {
         Ok(Self { address, arrived, _serving: serving })
     }
 
+    /// Where it is.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whoever is to reach it does so there from now on.
+    pub(crate) const fn is_reached_at(&mut self, address: SocketAddr) {
+        self.address = address;
+    }
+
     /// Has every event delivered in the order of its stream, and processed.
     pub(crate) async fn subscribe(&self, client: &HttpClient) -> Result<(), TortureError> {
-        let [subscriber, processor] = PATHS.map(|path| format!("{}{path}", self.address));
+        let [subscriber, processor] = PATHS.map(|path| format!("http://{}{path}", self.address));
         let subscription = json!({"subscriber_name": "torture", "event_types": ["order.*"], "callback_url": subscriber,
             "webhook_secret": SECRET, "ordering": "stream"});
         let processor = json!({"processor_name": "torture", "processor_type": "webhook", "config": {"url": processor, "secret": SECRET}});

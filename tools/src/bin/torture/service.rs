@@ -1,7 +1,7 @@
 //! The service in a process of its own, which is killed and started again at the same port.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ impl Service {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let failed = |source| TortureError::NoProgram { program: self.program.display().to_string(), source };
         self.running = Some(command.spawn().map_err(failed)?);
-        let (anybody, began) = (HttpClient::new(&self.url())?, Instant::now());
+        let (anybody, began) = (HttpClient::new(&format!("http://{}", self.address()))?, Instant::now());
         while !anybody.get("/health").await.is_ok_and(|answer| answer.status == StatusCode::OK) {
             if began.elapsed() > PATIENCE {
                 return Err(TortureError::TooLong { what: "the service's answer", patience: PATIENCE });
@@ -53,14 +53,20 @@ impl Service {
         Ok(())
     }
 
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+    /// Where it is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     /// A client that may do everything.
     pub(crate) fn client(&self) -> Result<HttpClient, TortureError> {
+        self.client_at(self.address())
+    }
+
+    /// The same, if the service is reached at another address.
+    pub(crate) fn client_at(&self, address: SocketAddr) -> Result<HttpClient, TortureError> {
         let key = std::fs::read_to_string(self.folder.join(dev_key::FILE))?;
-        Ok(HttpClient::new(&self.url())?.with_key(key.trim())?)
+        Ok(HttpClient::new(&format!("http://{address}"))?.with_key(key.trim())?)
     }
 
     /// Kills it as `kill -9` does.

@@ -31,7 +31,7 @@ SMALL ?=
 LOCAL := $(or $(CARGO_TARGET_DIR),target)/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-aws check bench bench-peers starts seed replay nats demo-webhooks simulate torture fuzz rules fmt openapi cost audit sbom clean-data deploy logs destroy
+.PHONY: help run test test-aws check bench bench-peers starts seed replay nats demo-webhooks simulate torture fuzz rules fmt openapi cost audit clean-data deploy logs destroy
 
 help: # (not listed)
 	@scripts/help Makefile
@@ -119,10 +119,6 @@ fuzz: ## Throw made-up requests at what reads from outside, a minute each; ARGS=
 audit: ## Look for known vulnerabilities in the dependencies (needs the network)
 	@scripts/setup cargo-deny
 	@scripts/deny advisories $(ARGS)
-
-sbom: ## List what each function is made of, as CycloneDX, in target/sbom/
-	@scripts/setup
-	@scripts/sbom
 
 deploy: ## Build the functions and deploy them to AWS; ENV=dev or prod, PARAMS="Name=value Other='with spaces'"
 	@scripts/setup aws targets

@@ -2,6 +2,7 @@
 //! the few things that they take from the machine they run on.
 
 pub mod charts;
+pub mod counting;
 pub mod events;
 pub mod http_client;
 pub mod prices;

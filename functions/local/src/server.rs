@@ -26,7 +26,9 @@ use shared::http::problem::{Problem, ProblemKind};
 use shared::http::request::MAX_BODY_BYTES;
 use shared::http::respond::{Addressee, X_REQUEST_ID, is_simple, respond};
 use shared::http::routes::{self, Destination};
+use shared::ports::clock::Clock;
 use shared::ports::random::Random;
+use shared::ports::timer::Timer;
 use tokio::net::TcpListener;
 use tracing::Instrument as _;
 
@@ -59,8 +61,7 @@ pub async fn serve(
         shutdown.await;
         told.send(()).unwrap_or_default();
     };
-    let pause = async || app.timer.wait_until(app.clock.now().plus(WITHOUT_ROOM)).await;
-    let serving = answer_connections(listener, router, pause, shutdown);
+    let serving = answer_connections(listener, router, (&*app.clock, &*app.timer), shutdown);
     // Whoever sends half a request holds nobody up for longer.
     let late = async {
         if ending.await.is_err() {
@@ -78,7 +79,7 @@ pub async fn serve(
 async fn answer_connections(
     listener: TcpListener,
     router: Router,
-    pause: impl AsyncFn(),
+    (clock, timer): (&dyn Clock, &dyn Timer),
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
     let mut http = http1::Builder::new();
@@ -93,7 +94,7 @@ async fn answer_connections(
                 // Too many open files, say: that passes as connections end.
                 Err(error) => {
                     tracing::error!(%error, "no connection can be taken");
-                    pause().await;
+                    timer.wait_until(clock.now().plus(WITHOUT_ROOM)).await;
                     continue;
                 }
             },
@@ -204,6 +205,7 @@ fn to_axum(response: Response<Body>) -> AxumResponse {
 
 #[cfg(test)]
 mod tests {
+    use shared::adapters::system::{SystemClock, SystemTimer};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
     use tokio::sync::{Notify, oneshot};
@@ -234,7 +236,7 @@ mod tests {
             let router = Router::new().route("/", get(handler));
             let (stop, stopped) = oneshot::channel();
             let shutdown = async move { stopped.await.unwrap_or_default() };
-            let serving = tokio::spawn(answer_connections(listener, router, async || {}, shutdown));
+            let serving = tokio::spawn(async move { answer_connections(listener, router, (&SystemClock, &SystemTimer), shutdown).await });
             Self { address, stop, serving, asked, answer }
         }
     }

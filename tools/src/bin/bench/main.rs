@@ -34,6 +34,7 @@ use shared::commands::archive_events::ArchiveEventsError;
 use shared::ports::store_error::StoreError;
 use shared::telemetry::{self, LogFormat};
 use tools::charts::ChartError;
+use tools::counting::CountingError;
 use tools::http_client::{HttpError, SetupError};
 
 use operation::{Operation, Where};
@@ -144,10 +145,8 @@ enum BenchError {
     Refused { operation: &'static str, status: StatusCode, detail: String },
     #[error("{operation}: the answer is not what was asked for: {detail}")]
     Wrong { operation: &'static str, detail: String },
-    #[error("counting failed")]
-    Counting(#[source] lambda_runtime::Error),
-    #[error("counting left records")]
-    Uncounted,
+    #[error(transparent)]
+    Counting(#[from] CountingError),
     #[error(transparent)]
     Setup(#[from] SetupError),
     #[error(transparent)]

@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use axum::Router;
 use chrono::{DateTime, TimeDelta, Utc};
 use hyper::body::Bytes;
-use lambda_runtime::{Context, LambdaEvent};
 use local::app::App;
 use local::background::Background;
 use local::server;
@@ -19,12 +18,11 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
 use shared::adapters::aws::Connection;
 use shared::adapters::dynamodb::{DynamoEvents, Meter, TimeShards, Usage, connect, connect_metered, table};
-use shared::adapters::embedded::{DataLocation, EmbeddedDynamo, TumblingWindow, WindowStage};
+use shared::adapters::embedded::{DataLocation, EmbeddedDynamo};
 use shared::adapters::embedded_queues::{EmbeddedQueues, QueuesLocation};
 use shared::adapters::memory::{MemoryBus, MemoryEvents, MemoryObjects};
 use shared::commands::append::{AppendPorts, AppendRequest, Appended, KnownHeads, append};
 use shared::commands::archive_events::{ArchiveEventsPorts, ArchiveReach, ArchiveRun, Archived, archive_events};
-use shared::commands::count_events::CountEventsPorts;
 use shared::domain::access::ApiKeySecret;
 use shared::domain::queue::WorkQueue;
 use shared::domain::timestamp::Timestamp;
@@ -39,6 +37,7 @@ use shared::ports::webhook_sender::{SendError, WebhookAnswer, WebhookRequest, We
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tools::counting;
 use tools::http_client::HttpClient;
 
 use crate::BenchError;
@@ -240,19 +239,7 @@ impl Store {
     /// Hands the next `most` records of the stream to the metered counters, and moves `after`. Returns
     /// how many there were.
     pub(crate) async fn hand_over(&self, after: &mut Option<String>, most: usize) -> Result<usize, BenchError> {
-        let batch = self.embedded.read_stream(table::DEFAULT_NAME, after.as_deref(), most).await?;
-        let records = batch.records.len();
-        if records > 0 {
-            let window = TumblingWindow { start: NOW, end: NOW, state: serde_json::Map::new(), stage: WindowStage::Running };
-            let event = LambdaEvent::new(serde_json::from_value(batch.window_event(&window))?, Context::default());
-            let ports = CountEventsPorts { counters: &self.metered, definitions: &self.metered };
-            let answer = count_events::handle(&ports, None, event).await.map_err(BenchError::Counting)?;
-            if answer["batchItemFailures"].as_array().is_none_or(|failures| !failures.is_empty()) {
-                return Err(BenchError::Uncounted);
-            }
-        }
-        *after = batch.last_sequence;
-        Ok(records)
+        Ok(counting::hand_over(&self.embedded, &self.metered, after, most, NOW).await?)
     }
 
     /// Does all that follows from what was stored after `after`, metered, and moves it: dispatches it, processes and delivers it, and

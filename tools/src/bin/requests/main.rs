@@ -10,15 +10,16 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use chrono::{DurationRound as _, TimeDelta};
 use clap::Parser;
 use serde_json::{Value, json};
 use shared::adapters::aws::Connection;
-use shared::adapters::dynamodb::{connect, table};
+use shared::adapters::dynamodb::{DynamoEvents, TimeShards, connect, table};
 use shared::adapters::embedded::{DataLocation, EmbeddedDynamo};
 use shared::telemetry::Chain;
 use tokio::process::{Child, Command};
 use tools::http_client::BoxError;
-use tools::sample;
+use tools::{counting, sample};
 
 use runtime_api::RuntimeApi;
 
@@ -32,6 +33,9 @@ struct Arguments {
     /// Count instructions, and fail if there are more than there may be.
     #[arg(long)]
     instructions: bool,
+    /// The folder to keep what valgrind has counted in, for `callgrind_annotate`.
+    #[arg(long)]
+    profiles: Option<PathBuf>,
     /// How often a function is started to time its first answer.
     #[arg(long, default_value_t = 21)]
     times: usize,
@@ -76,7 +80,10 @@ async fn main() -> ExitCode {
 async fn measure(arguments: &Arguments) -> Result<bool, BoxError> {
     let dynamo = EmbeddedDynamo::open(DataLocation::Temporary).await?;
     table::create(&connect(Connection::local(dynamo.endpoint())), table::DEFAULT_NAME).await?;
-    let place = Place { binaries: &arguments.binaries, endpoint: dynamo.endpoint() };
+    let folder = tempfile::tempdir()?;
+    let profiles = arguments.profiles.as_deref().unwrap_or(folder.path());
+    std::fs::create_dir_all(profiles)?;
+    let place = Place { binaries: &arguments.binaries, dynamo: &dynamo, profiles };
     let (mut rows, mut all_within) = (Vec::new(), true);
     if arguments.instructions {
         println!("{:<10}{:<16}{:>16}{:>16}", "request", "function", "instructions", "budget");
@@ -107,14 +114,17 @@ async fn measure(arguments: &Arguments) -> Result<bool, BoxError> {
 
 /// The requests that are measured; what they read is recorded first.
 async fn requests(place: &Place<'_>) -> Result<[Request; 3], BoxError> {
+    // All on one day that is over, so that it does not matter when this runs.
+    let noon = (tools::now() - TimeDelta::days(1)).duration_trunc(TimeDelta::days(1))? + TimeDelta::hours(12);
     let create = |number: usize| {
         let order = sample::order("user-1", u64::try_from(number).unwrap_or_default());
+        let order = sample::at(order, noon + TimeDelta::seconds(i64::try_from(number).unwrap_or_default()));
         event("events/record-events/create.json", "/api/v1/events/create", Some(&order))
     };
     let all = WARM + COUNTED;
     // Each run of the function gets its own, so that no event comes twice.
     let creates = (0..all).map(create).collect::<Result<Vec<_>, _>>()?;
-    let record = Request { name: "create", function: "record-events", budget: 1_000_000, events: creates };
+    let record = Request { name: "create", function: "record-events", budget: 1_420_000, events: creates };
     let mut running = place.start(&record, all, None).await?;
     let mut gets = Vec::with_capacity(all);
     for _ in 0..all {
@@ -123,12 +133,18 @@ async fn requests(place: &Place<'_>) -> Result<[Request; 3], BoxError> {
         let path = format!("/api/v1/events/{}", stored["event_id"].as_str().unwrap_or_default());
         gets.push(event("events/read-events/get-event.json", &path, None)?);
     }
-    let wanted = json!({"event_type": "order.placed", "limit": 20});
+    drop(running);
+    let counters =
+        DynamoEvents::new(connect(Connection::local(place.dynamo.endpoint())), table::DEFAULT_NAME.to_owned(), TimeShards::default());
+    let mut after = None;
+    while counting::hand_over(place.dynamo, &counters, &mut after, 1000, tools::now()).await? > 0 {}
+    let wanted = json!({"event_type": "order.placed", "limit": 20,
+        "start_time": (noon - TimeDelta::hours(12)).to_rfc3339(), "end_time": (noon + TimeDelta::hours(11)).to_rfc3339()});
     let query = event("events/read-events/query.json", "/api/v1/events/query", Some(&wanted))?;
     Ok([
         record,
-        Request { name: "get", function: "read-events", budget: 1_000_000, events: gets },
-        Request { name: "query", function: "read-events", budget: 3_000_000, events: vec![query; all] },
+        Request { name: "get", function: "read-events", budget: 1_450_000, events: gets },
+        Request { name: "query", function: "read-events", budget: 8_400_000, events: vec![query; all] },
     ])
 }
 
@@ -149,7 +165,9 @@ fn event(sample: &str, path: &str, body: Option<&Value>) -> Result<Value, BoxErr
 /// Where functions are run.
 struct Place<'a> {
     binaries: &'a Path,
-    endpoint: &'a str,
+    dynamo: &'a EmbeddedDynamo,
+    /// Where valgrind writes what it has counted.
+    profiles: &'a Path,
 }
 
 /// A function that runs.
@@ -182,7 +200,7 @@ impl Place<'_> {
             ("AWS_REGION", "us-east-1"),
             ("AWS_ACCESS_KEY_ID", "a"),
             ("AWS_SECRET_ACCESS_KEY", "b"),
-            ("AWS_ENDPOINT_URL", self.endpoint),
+            ("AWS_ENDPOINT_URL", self.dynamo.endpoint()),
             ("EVENTS_TABLE", table::DEFAULT_NAME),
         ] {
             command.env(name, value);
@@ -194,8 +212,7 @@ impl Place<'_> {
 
     /// How many instructions a function takes from its start to its answer to so many events.
     async fn instructions(&self, request: &Request, events: usize) -> Result<u64, BoxError> {
-        let folder = tempfile::tempdir()?;
-        let counts = folder.path().join("counts");
+        let counts = self.profiles.join(format!("{}-{events}.callgrind", request.name));
         let mut running = self.start(request, events, Some(&counts)).await?;
         let answered = async {
             for _ in 0..events {

@@ -1,10 +1,7 @@
 //! Whatever is sent to a collector is read or rejected, and nothing worse; and what is read can be stored and read back.
 
-#![no_main]
-
 use lambda_http::http::Request;
 use lambda_http::{Body, Request as LambdaRequest};
-use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
 use shared::domain::collected_event::{Circumstances, Collector};
 use shared::domain::event::EventDetails;
@@ -26,8 +23,9 @@ fn read(collector: Collector, item: &RawValue) {
     }
 }
 
-fuzz_target!(|input: (u8, &[u8])| {
-    let (how, bytes) = input;
+/// One input: a byte that says how the body is packed and sent, and the body.
+pub(crate) fn run(input: &[u8]) {
+    let Some((&how, bytes)) = input.split_first() else { return };
     let settings = CollectSettings::default();
     let mut request = Request::builder().uri(format!("/x?data={}", String::from_utf8_lossy(bytes).escape_default()));
     let encoding = ENCODINGS[usize::from(how) % ENCODINGS.len()];
@@ -58,4 +56,4 @@ fuzz_target!(|input: (u8, &[u8])| {
             read(Collector::Rudderstack, item);
         }
     }
-});
+}

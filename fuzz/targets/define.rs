@@ -1,9 +1,6 @@
 //! Whatever is defined is understood, or a problem that says why not; and rules, filters and patterns that are understood look at any
 //! event without harm, and come to the same each time.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
 use shared::domain::event::EventDetails;
 use shared::domain::json::JsonObject;
@@ -16,8 +13,10 @@ use shared::http::projection_request::{dry_run, projection_draft};
 use shared::http::schema_request::schema_draft;
 use shared::http::subscription_request::{recover_request, rotation, subscription_changes, subscription_draft};
 
-fuzz_target!(|input: (&str, &str)| {
-    let (text, other) = input;
+/// One input: a body and, after a NUL, an event or a pattern.
+pub(crate) fn run(input: &[u8]) {
+    let Ok(input) = std::str::from_utf8(input) else { return };
+    let (text, other) = input.split_once('\0').unwrap_or((input, input));
     let Ok(body) = serde_json::from_str::<&RawValue>(text) else { return };
     let _ = processor_draft(body);
     let _ = specimen(body);
@@ -42,4 +41,4 @@ fuzz_target!(|input: (&str, &str)| {
     if let Ok(pattern) = other.parse::<TypePattern>() {
         let _ = pattern.matches(&event.event_type);
     }
-});
+}

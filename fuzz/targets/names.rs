@@ -1,8 +1,5 @@
 //! Names, addresses and secrets are read or refused; and what is read is written as something that is read as the same.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use shared::domain::bridge::SubjectPattern;
 use shared::domain::event_id::EventId;
 use shared::domain::signature::WebhookSecret;
@@ -11,7 +8,9 @@ use shared::domain::timestamp::Timestamp;
 use shared::domain::trace::TraceParent;
 use shared::domain::webhook_url::WebhookUrl;
 
-fuzz_target!(|text: &str| {
+/// One input: a name.
+pub(crate) fn run(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
     if let Ok(id) = text.parse::<EventId>() {
         assert_eq!(id.to_string().parse(), Ok(id));
         let _ = id.location().map(|location| location.id());
@@ -32,4 +31,4 @@ fuzz_target!(|text: &str| {
         assert_eq!(url.as_str().parse::<WebhookUrl>().map(|again| again.as_str().to_owned()), Ok(url.as_str().to_owned()));
     }
     let _ = WebhookSecret::from_text(text.to_owned());
-});
+}

@@ -108,7 +108,7 @@ pub fn lines(file: &Path, words: Words<'_>, series: &[Series]) -> Result<(), Cha
             .configure_series_labels()
             .background_style(WHITE.mix(0.8))
             .border_style(BLACK.mix(0.2))
-            .position(SeriesLabelPosition::UpperLeft)
+            .position(SeriesLabelPosition::UpperRight)
             .draw()?;
         root.present()?;
         Ok(())

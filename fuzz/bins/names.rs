@@ -1,0 +1,8 @@
+//! `targets/names.rs`, guided by what it reaches.
+
+#![no_main]
+
+#[path = "../targets/names.rs"]
+mod target;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| target::run(input));

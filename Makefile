@@ -59,7 +59,7 @@ bench: ## Measure the service on this machine; SMALL=1 for a short run, ARGS go 
 
 bench-peers: ## Compare the store with castore, dynamo-es and common designs, and collection with an empty handler; SMALL=1 for a short run
 	@scripts/setup castore
-	@cargo build --release --manifest-path tools/peers/dynamo-es/Cargo.toml --target-dir target/peers
+	@cargo build --release --locked --manifest-path tools/peers/dynamo-es/Cargo.toml --target-dir target/peers
 	@cargo build --profile local -p tools --bin bench --bin bench-peers
 	@$(LOCAL)/bench-peers $(if $(filter-out 0,$(SMALL)),--small) $(ARGS)
 	@exec $(LOCAL)/bench $(if $(filter-out 0,$(SMALL)),--small) --only floor --out target/bench-floor.json

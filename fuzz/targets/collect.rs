@@ -37,7 +37,9 @@ pub(crate) fn run(input: &[u8]) {
     }
     let Ok(request): Result<LambdaRequest, _> = request.body(Body::Binary(bytes.to_vec())) else { return };
     if let Ok(events) = CloudEvents::of(&request, &settings) {
-        events.items().into_iter().for_each(|item| read(Collector::Cloudevents, item));
+        for item in events.items() {
+            read(Collector::Cloudevents, item);
+        }
     }
     for others in [pixel::Others::Data, pixel::Others::Properties] {
         if let Ok(event) = pixel::event(&request, others) {
@@ -48,7 +50,9 @@ pub(crate) fn run(input: &[u8]) {
     let mut circumstances = Circumstances::at(Timestamp::MIN);
     read(Collector::Frontend, body.get());
     if let Ok(items) = batch::frontend(body.get(), &mut circumstances, 100) {
-        items.into_iter().for_each(|item| read(Collector::Frontend, item));
+        for item in items {
+            read(Collector::Frontend, item);
+        }
     }
     if let Ok(items) = batch::analytics(body.get(), &mut circumstances) {
         for item in items.items {

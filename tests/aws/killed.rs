@@ -37,13 +37,14 @@ async fn rest(milliseconds: u64) {
 async fn record(client: &Client, writer: u64, number: u64) -> String {
     let id = format!("{:08x}-0000-4000-8000-{number:012}", writer + 1);
     let event = json!({"event_type": "order.changed", "event_id": id, "stream_id": format!("order:{writer}"), "data": {"number": number}});
-    loop {
+    for _ in 0..1000 {
         let answer = client.try_send(Method::POST, "/api/v1/events/create", Some(&event), &[]).await;
         if answer.is_ok_and(|answer| answer.status == 200) {
             return id;
         }
         rest(50).await;
     }
+    panic!("{id} was not taken, however often it was sent");
 }
 
 /// The ids of what came, by stream, in the order in which each first came.
@@ -103,7 +104,7 @@ async fn whatever_is_killed_no_acknowledged_event_is_lost_doubled_or_out_of_orde
             while kills < KILLS || !done.load(Ordering::Relaxed) {
                 rest(200 + SystemRandom.number() % 1000).await;
                 // It says whether there was anything to kill.
-                kills += u32::from(Command::new("pkill").args(["-9", "-f", &functions]).status().unwrap().success());
+                kills += u32::from(Command::new("pkill").args(["-9", "-f", &functions]).status().expect("pkill, of procps").success());
                 tries += 1;
                 assert!(tries < 20 * KILLS, "{kills} kills of functions in {functions}");
             }

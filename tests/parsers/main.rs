@@ -60,7 +60,7 @@ const TOKENS: [&str; 28] = [
     "cursor",
 ];
 
-/// The corpus of a target: what is kept for it, and the bodies of the sample events.
+/// The corpus of a target.
 fn corpus(target: &str) -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let kept = std::fs::read_dir(root.join("fuzz/corpus").join(target)).unwrap();

@@ -208,8 +208,8 @@ fn run(seed: u64, broken: Broken) -> Result<(), String> {
     let in_flight = Arc::new(Mutex::new(VecDeque::new()));
     let log = SlowLog { store: Arc::clone(&store), in_flight: Arc::clone(&in_flight), broken };
     let random = Dice(Mutex::new(StdRng::seed_from_u64(seed ^ 0x5eed)));
-    // Three processes, each with its own idea of where streams end; the writers of one take turns.
-    let heads = [KnownHeads::default(), KnownHeads::default(), KnownHeads::default()];
+    // Processes, each with its own idea of where streams end. The writers of one take turns, so in some schedules there are many.
+    let heads: Vec<KnownHeads> = (0..*[2, 8].choose(&mut dice).unwrap_or(&2)).map(|_| KnownHeads::default()).collect();
     let mut requests = requests(&mut dice);
     let plans: Vec<AppendRequest> = requests.iter().map(|request| request.append.clone()).collect();
 
@@ -221,7 +221,7 @@ fn run(seed: u64, broken: Broken) -> Result<(), String> {
         match dice.random_range(0..10) {
             0 | 1 if !waiting.is_empty() => {
                 let number = waiting.swap_remove(dice.random_range(0..waiting.len()));
-                running.push((number, Box::pin(append(&ports[dice.random_range(0..3)], &plans[number]))));
+                running.push((number, Box::pin(append(&ports[dice.random_range(0..heads.len())], &plans[number]))));
             }
             2 if !running.is_empty() && dice.random_bool(0.1) => {
                 drop(running.swap_remove(dice.random_range(0..running.len())));

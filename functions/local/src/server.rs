@@ -47,7 +47,7 @@ const ENDED_WITHIN: Duration = Duration::from_secs(35);
 /// Serves until `shutdown` is ready, and then until the requests under way are answered.
 ///
 /// # Errors
-/// If the socket fails.
+/// If the socket takes no connections any more.
 pub async fn serve(
     listener: TcpListener,
     background: Arc<Background>,
@@ -91,6 +91,7 @@ async fn answer_connections(
                 Ok(accepted) => accepted,
                 // A client that is gone already.
                 Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => continue,
+                Err(error) if error.kind() == ErrorKind::InvalidInput => return Err(error),
                 // Too many open files, say: that passes as connections end.
                 Err(error) => {
                     tracing::error!(%error, "no connection can be taken");
@@ -268,11 +269,15 @@ mod tests {
         stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
         server.asked.notified().await;
         server.stop.send(()).unwrap();
+        // No more are taken, and this one is waited for.
+        while TcpStream::connect(server.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        assert!(!server.serving.is_finished());
         server.answer.notify_one();
         let answer = rest_of(&mut stream).await;
         assert!(answer.contains(" 200 ") && answer.ends_with(&stream.local_addr().unwrap().to_string()), "{answer}");
         server.serving.await.unwrap().unwrap();
-        assert!(TcpStream::connect(server.address).await.is_err(), "no more are taken");
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub enum AppendError {
 /// Where this process last saw streams end, and whose turn it is there. Being out of date costs a call and nothing else.
 pub struct KnownHeads {
     pub(super) versions: KnownVersions,
-    turns: Turns,
+    pub(super) turns: Turns,
 }
 
 impl Default for KnownHeads {

@@ -373,6 +373,7 @@ impl<'a> StreamWriter<'a> {
     /// Stores events in one call, or finds that they are more than one call takes, or that all of them are known.
     async fn store(&mut self, entries: &[Entry], batch: &[usize]) -> Result<(), (StoreError, Option<(Tried, BTreeMap<usize, EventId>)>)> {
         let heads = &self.ports.heads.versions;
+        let _turn = self.ports.heads.turns.at(BTreeSet::from([self.stream.clone()])).await;
         let attempt = Attempt(self.ports.random.number());
         let mut fresh_head = false;
         for _ in 0..MOST_ROUNDS {

@@ -60,14 +60,16 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let next = {
             let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-            let next = queues.get_mut(&self.stream).and_then(VecDeque::pop_front);
+            let queue = queues.get_mut(&self.stream);
+            // Past all who have given up, be they ever so many.
+            let next = queue.and_then(|queue| std::iter::from_fn(|| queue.pop_front()).find(|next| !next.is_canceled()));
             if next.is_none() {
                 queues.remove(&self.stream);
             }
             next
         };
         if let Some(next) = next {
-            // If nobody waits there any more, the turn is dropped, and goes to the next one so.
+            // If it gives up just now, the turn is dropped, and goes to the next one so.
             drop(next.send(Self { queues: Arc::clone(&self.queues), stream: self.stream.clone() }));
         }
     }
@@ -102,6 +104,19 @@ mod tests {
         drop(third);
         drop(fourth.await);
         assert!(turns.0.lock().unwrap().is_empty(), "nothing is left of streams that nobody writes to");
+    }
+
+    #[tokio::test]
+    async fn however_many_have_given_up_the_next_one_has_its_turn() {
+        let turns = Turns::default();
+        let first = turns.at(streams(&["order:1"])).await;
+        for _ in 0..100_000 {
+            assert!(poll!(pin!(turns.at(streams(&["order:1"])))).is_pending());
+        }
+        let mut last = pin!(turns.at(streams(&["order:1"])));
+        assert!(poll!(&mut last).is_pending());
+        drop(first);
+        assert_eq!(last.await.len(), 1);
     }
 
     #[tokio::test]

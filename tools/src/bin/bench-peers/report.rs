@@ -20,8 +20,8 @@ pub(crate) struct Row {
     pub(crate) store: &'static str,
     /// Events a second: the median of the rounds.
     pub(crate) events_per_second: f64,
-    /// How many times as many those are as this service's.
-    pub(crate) times_ours: f64,
+    /// How many times as many those are as this service's, if that was measured as well.
+    pub(crate) times_ours: Option<f64>,
     /// The median time of an operation.
     pub(crate) p50_ms: f64,
     /// The time that 99 of 100 operations do not exceed.
@@ -63,7 +63,7 @@ impl Row {
             workload: workload.name(),
             store: store.name(),
             events_per_second: median(rates),
-            times_ours: 1.0,
+            times_ours: None,
             p50_ms: percentile(50),
             p99_ms: percentile(99),
             write_units_per_event: usage.write_units / operations / float(per_operation),
@@ -79,9 +79,8 @@ pub(crate) fn compare(rows: &mut [Row]) {
     let ours: Vec<(&str, f64)> =
         rows.iter().filter(|row| row.store == Store::Ours.name()).map(|row| (row.workload, row.events_per_second)).collect();
     for row in rows {
-        if let Some((_, ours)) = ours.iter().find(|(workload, _)| *workload == row.workload) {
-            row.times_ours = row.events_per_second / ours.max(1e-9);
-        }
+        let ours = ours.iter().find(|(workload, _)| *workload == row.workload);
+        row.times_ours = ours.map(|(_, ours)| row.events_per_second / ours.max(1e-9));
     }
 }
 
@@ -106,10 +105,10 @@ pub(crate) fn tables(rows: &[Row], in_colour: bool) -> String {
             let style = if row.events_per_second >= best { green } else { Style::new() };
             let _ = writeln!(
                 out,
-                "{:<24}{style}{:>13.0}{style:#}{:>13.2}{:>13.2}{:>13.2}{:>13.3}{:>13.1}{:>13.2}{:>13.2}",
+                "{:<24}{style}{:>13.0}{style:#}{:>13}{:>13.2}{:>13.2}{:>13.3}{:>13.1}{:>13.2}{:>13.2}",
                 row.store,
                 row.events_per_second,
-                row.times_ours,
+                row.times_ours.map(|times| format!("{times:.2}")).unwrap_or_default(),
                 row.p50_ms,
                 row.p99_ms,
                 row.write_units_per_event,

@@ -28,6 +28,30 @@ pub(crate) trait EventStore: Send + Sync {
     async fn read(&self, stream: &str) -> Result<usize, BoxError>;
 }
 
+/// A store that is another program.
+struct Elsewhere(Store);
+
+impl Elsewhere {
+    fn refuse<T>(&self) -> Result<T, BoxError> {
+        Err(format!("{} is a program of its own", self.0.name()).into())
+    }
+}
+
+#[async_trait]
+impl EventStore for Elsewhere {
+    async fn create(&self) -> Result<(), BoxError> {
+        self.refuse()
+    }
+
+    async fn append(&self, _stream: &str, _payloads: &[&Value]) -> Result<(), BoxError> {
+        self.refuse()
+    }
+
+    async fn read(&self, _stream: &str) -> Result<usize, BoxError> {
+        self.refuse()
+    }
+}
+
 /// Where a process last saw streams end.
 #[derive(Debug, Default)]
 pub(crate) struct Versions(Mutex<HashMap<String, u64>>);
@@ -55,7 +79,8 @@ pub(crate) async fn serve(store: Store, payloads: &Path) -> Result<(), BoxError>
         let events = stores.entry(job.endpoint.clone()).or_insert_with(|| match store {
             Store::Outbox => Arc::new(Designed::new(Design::Outbox, &job.endpoint)),
             Store::Port => Arc::new(Designed::new(Design::Port, &job.endpoint)),
-            Store::Ours | Store::Castore | Store::DynamoEs => Arc::new(Ours::new(&job.endpoint)),
+            Store::Ours => Arc::new(Ours::new(&job.endpoint)),
+            Store::Castore | Store::DynamoEs => Arc::new(Elsewhere(store)),
         });
         let answer = run(&**events, &job, &payloads, &next_payload).await;
         let answer = answer.unwrap_or_else(|error| Answer::Failed { error: shared::telemetry::Chain(&*error).to_string() });

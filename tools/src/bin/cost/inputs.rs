@@ -17,9 +17,9 @@ pub(crate) const COLLECT_BATCH_WRITE_UNITS: [f64; 2] = [0.25, 0.45];
 /// `count_1`, `count_100`, `count_500`: how many records the counters get at a time, and the write and read units of an event, as the
 /// mean of the three sizes. The bench's events are of a week and of several organizations; those of one hour touch fewer counters.
 pub(crate) const COUNTED: [Counted; 3] = [
-    Counted { records: 1.0, write_units: 8.88, read_units: 4.3 },
-    Counted { records: 100.0, write_units: 0.524, read_units: 0.325 },
-    Counted { records: 500.0, write_units: 0.237, read_units: 0.159 },
+    Counted { records: 1.0, write_units: 8.38, read_units: 5.3 },
+    Counted { records: 100.0, write_units: 0.518, read_units: 0.335 },
+    Counted { records: 500.0, write_units: 0.237, read_units: 0.161 },
 ];
 /// `process`: write units of a commit's outcome.
 pub(crate) const PROCESS_WRITE_UNITS: f64 = 1.0;

@@ -207,9 +207,16 @@ fn traffic(deployment: &Deployment) -> Blocks {
 }
 
 /// Bytes of an event in the table and in its index, at most: as many as its write units tell.
-pub(crate) fn stored(traffic: Traffic) -> (f64, f64) {
+fn stored(traffic: Traffic) -> (f64, f64) {
     let half = traffic.write_units / 2.0 * 1024.0 + inputs::ITEM_OVERHEAD_BYTES / traffic.events_a_request;
     (half, half)
+}
+
+/// Dollars a month for keeping so many millions of events, and how much of that is for recovery.
+pub(crate) fn kept(deployment: &Deployment, traffic: Traffic, millions: f64) -> (f64, f64) {
+    let (item, index) = stored(traffic);
+    let recovery = if deployment.recovery { millions * item / 1000.0 * prices::RECOVERY_GB_MONTH } else { 0.0 };
+    (millions * (item + index) / 1000.0 * prices::TABLE_GB_MONTH + recovery, recovery)
 }
 
 fn storage(deployment: &Deployment) -> [Block; 3] {
@@ -218,13 +225,8 @@ fn storage(deployment: &Deployment) -> [Block; 3] {
         for millions in [1.0, 10.0, 100.0] {
             let (item, index) = stored(traffic);
             let gigabytes = millions * (item + index) / 1000.0;
-            let recovery = if deployment.recovery { millions * item / 1000.0 * prices::RECOVERY_GB_MONTH } else { 0.0 };
-            table.row([
-                format!("{millions} million events, {kind}"),
-                format!("{gigabytes:.2}"),
-                dollars(gigabytes * prices::TABLE_GB_MONTH + recovery),
-                dollars(recovery),
-            ]);
+            let (month, recovery) = kept(deployment, traffic, millions);
+            table.row([format!("{millions} million events, {kind}"), format!("{gigabytes:.2}"), dollars(month), dollars(recovery)]);
         }
     }
     let text = format!(

@@ -104,12 +104,7 @@ pub fn lines(file: &Path, words: Words<'_>, series: &[Series]) -> Result<(), Cha
                 .legend(|(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour.stroke_width(2)));
             chart.draw_series(points.iter().map(|point| Circle::new(*point, 3, colour.filled())))?;
         }
-        chart
-            .configure_series_labels()
-            .background_style(WHITE.mix(0.8))
-            .border_style(BLACK.mix(0.2))
-            .position(SeriesLabelPosition::UpperRight)
-            .draw()?;
+        with_legend(&mut chart)?;
         root.present()?;
         Ok(())
     })
@@ -151,15 +146,16 @@ pub fn bars(file: &Path, words: Words<'_>, legend: &[&str], groups: &[Group]) ->
                 .label(*name)
                 .legend(|(x, y)| Rectangle::new([(x, y - 5), (x + 12, y + 5)], colour.filled()));
         }
-        chart
-            .configure_series_labels()
-            .background_style(WHITE.mix(0.8))
-            .border_style(BLACK.mix(0.2))
-            .position(SeriesLabelPosition::UpperRight)
-            .draw()?;
+        with_legend(&mut chart)?;
         root.present()?;
         Ok(())
     })
+}
+
+fn with_legend<C: CoordTranslate>(chart: &mut ChartContext<'_, SVGBackend<'_>, C>) -> Result<(), BoxError> {
+    let mut legend = chart.configure_series_labels();
+    legend.background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.2)).position(SeriesLabelPosition::UpperRight).draw()?;
+    Ok(())
 }
 
 fn written(file: &Path, draw: impl FnOnce() -> Result<(), BoxError>) -> Result<(), ChartError> {

@@ -46,6 +46,22 @@ pub fn write_json(file: &Path, value: &impl Serialize) -> std::io::Result<()> {
     std::fs::write(file, serde_json::to_string_pretty(value)? + "\n")
 }
 
+/// What a function is told by Lambda's runtime at `runtime_api`, with all of AWS at `aws`.
+#[must_use]
+pub fn function_environment(function: &str, runtime_api: &str, aws: &str) -> [(&'static str, String); 9] {
+    [
+        ("AWS_LAMBDA_RUNTIME_API", runtime_api.to_owned()),
+        ("AWS_LAMBDA_FUNCTION_NAME", function.to_owned()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256".to_owned()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "1".to_owned()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "a".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "b".to_owned()),
+        ("AWS_ENDPOINT_URL", aws.to_owned()),
+        ("EVENTS_TABLE", "events".to_owned()),
+    ]
+}
+
 /// The service that was built with this program, and lies beside it.
 ///
 /// # Errors

@@ -34,6 +34,22 @@ struct Arguments {
     json: Option<PathBuf>,
 }
 
+/// Where functions find their queues.
+const QUEUES: [&str; 12] = [
+    "PROCESS_QUEUE_URL",
+    "RETRY_QUEUE_URL",
+    "DELIVER_QUEUE_URL",
+    "COLLECT_QUEUE_URL",
+    "REPLAY_QUEUE_URL",
+    "NATS_QUEUE_URL",
+    "PROCESS_DEAD_LETTERS_URL",
+    "RETRY_DEAD_LETTERS_URL",
+    "DELIVER_DEAD_LETTERS_URL",
+    "COLLECT_DEAD_LETTERS_URL",
+    "REPLAY_DEAD_LETTERS_URL",
+    "NATS_DEAD_LETTERS_URL",
+];
+
 /// How long one start may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -108,26 +124,9 @@ fn start(binary: &Path, aws: &Aws) -> Result<Duration, StartsError> {
     let url = format!("http://{place}");
     let mut command = Command::new(binary);
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    for (name, value) in [
-        ("AWS_LAMBDA_RUNTIME_API", place.as_str()),
-        ("AWS_LAMBDA_FUNCTION_NAME", "f"),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "a"),
-        ("AWS_SECRET_ACCESS_KEY", "b"),
-        ("AWS_ENDPOINT_URL", url.as_str()),
-        ("EVENTS_TABLE", "events"),
-        ("EVENT_BUS_NAME", "bus"),
-        ("PROCESS_QUEUE_URL", url.as_str()),
-        ("RETRY_QUEUE_URL", url.as_str()),
-        ("DELIVER_QUEUE_URL", url.as_str()),
-        ("PROCESS_DEAD_LETTERS_URL", url.as_str()),
-        ("RETRY_DEAD_LETTERS_URL", url.as_str()),
-        ("DELIVER_DEAD_LETTERS_URL", url.as_str()),
-    ] {
-        command.env(name, value);
-    }
+    command.envs(tools::function_environment("f", &place, &url));
+    command.envs(QUEUES.map(|queue| (queue, &url)));
+    command.envs([("EVENT_BUS_NAME", "bus"), ("ARCHIVE_BUCKET", "archive"), ("NATS_URL", "nats://127.0.0.1:1")]);
     let began = Instant::now();
     let mut child = command.spawn().map_err(|source| StartsError::NoStart { path: binary.to_owned(), source })?;
     let polled = loop {

@@ -191,20 +191,9 @@ impl Place<'_> {
             }
         };
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
-        for (name, value) in [
-            ("PATH", "/usr/local/bin:/usr/bin:/bin"),
-            ("AWS_LAMBDA_RUNTIME_API", api.address.to_string().as_str()),
-            ("AWS_LAMBDA_FUNCTION_NAME", request.function),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "a"),
-            ("AWS_SECRET_ACCESS_KEY", "b"),
-            ("AWS_ENDPOINT_URL", self.dynamo.endpoint()),
-            ("EVENTS_TABLE", table::DEFAULT_NAME),
-        ] {
-            command.env(name, value);
-        }
+        // Valgrind looks for what it starts.
+        command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        command.envs(tools::function_environment(request.function, &api.address.to_string(), self.dynamo.endpoint()));
         let began = Instant::now();
         let process = command.spawn().map_err(|error| format!("{} cannot be run: {error}", binary.display()))?;
         Ok(Running { api, process, began })

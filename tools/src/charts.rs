@@ -152,7 +152,7 @@ pub fn bars(file: &Path, words: Words<'_>, legend: &[&str], groups: &[Group]) ->
     })
 }
 
-fn with_legend<C: CoordTranslate>(chart: &mut ChartContext<'_, SVGBackend<'_>, C>) -> Result<(), BoxError> {
+fn with_legend<'a, C: CoordTranslate>(chart: &mut ChartContext<'a, SVGBackend<'a>, C>) -> Result<(), BoxError> {
     let mut legend = chart.configure_series_labels();
     legend.background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.2)).position(SeriesLabelPosition::UpperRight).draw()?;
     Ok(())

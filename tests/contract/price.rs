@@ -76,6 +76,29 @@ async fn a_kilobyte_event_in_its_users_stream_takes_two_write_units_and_one_call
     assert_eq!((foreign.calls, foreign.write_units), (2, 3.0));
 }
 
+/// The price of what does not compress: a promise of what it is at most.
+#[tokio::test]
+async fn a_kilobyte_of_noise_takes_four_write_units_alone_and_less_than_two_in_a_batch() {
+    let (store, heads) = (Store::open().await, KnownHeads::default());
+    let mut state = 42_u64;
+    let mut noise = |number: usize| {
+        let letter = |_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[usize::try_from(state >> 58).unwrap()])
+        };
+        let text: String = (0..980).map(letter).collect();
+        let draft = kilobyte(None, number);
+        let data = JsonObject::parse(&serde_json::json!({"noise": text}).to_string()).unwrap();
+        EventDraft { details: EventDetails { data, ..draft.details.clone() }, ..draft }
+    };
+    cost(&store, &heads, vec![noise(0)]).await;
+    let alone = cost(&store, &heads, vec![noise(1)]).await;
+    assert_eq!((alone.calls, alone.write_units), (1, 4.0));
+    let twenty = cost(&store, &heads, (0..20).map(&mut noise).collect()).await;
+    assert_eq!(twenty.calls, 1);
+    assert!((1.2..2.0).contains(&(twenty.write_units / 20.0)), "{} units each", twenty.write_units / 20.0);
+}
+
 /// Nobody is told to come back, and no call is in vain: DynamoDB bills refused writes as well.
 #[tokio::test]
 async fn many_writers_of_one_process_at_one_stream_take_a_call_each() {

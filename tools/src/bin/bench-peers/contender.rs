@@ -10,6 +10,9 @@ use crate::PeersError;
 use crate::job::{Answer, Job};
 use crate::meter::{Meter, Usage};
 
+/// The program of castore, in the repository's folder.
+pub(crate) const CASTORE: &str = "tools/peers/castore/main.mjs";
+
 /// A store that is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Store {
@@ -44,7 +47,7 @@ impl Store {
         let mut command = match self {
             Self::Castore => {
                 let mut command = Command::new("node");
-                command.arg("tools/peers/castore/main.mjs").arg(places.castore);
+                command.arg(CASTORE).arg(places.castore);
                 command
             }
             Self::DynamoEs => Command::new(places.dynamo_es),

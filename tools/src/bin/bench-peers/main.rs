@@ -15,7 +15,7 @@ mod workload;
 
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -68,7 +68,13 @@ struct Arguments {
 enum PeersError {
     #[error(transparent)]
     Dynamo(#[from] EmbeddedError),
-    #[error("{name} cannot be started: `make bench-peers` installs it")]
+    #[error("interrupted")]
+    Interrupted,
+    #[error("there is no {}: run `make bench-peers` in the repository's folder, which installs it", path.display())]
+    Missing { path: PathBuf },
+    #[error("{file} cannot be written")]
+    Out { file: String, source: std::io::Error },
+    #[error("{name} cannot be started")]
     NoProgram { name: &'static str, source: std::io::Error },
     #[error("{name} ended early: see above")]
     Silent { name: &'static str },
@@ -89,16 +95,16 @@ async fn main() -> ExitCode {
     if let (Some(store), Some(payloads)) = (arguments.store, &arguments.payloads) {
         return ended(stores::serve(store, payloads).await);
     }
-    ended(
-        Box::pin(compare(&arguments))
-            .await
-            .map(|rows| {
-                let in_colour = std::io::stdout().is_terminal() && tools::environment("NO_COLOR").is_none();
-                print!("{}", report::tables(&rows, in_colour));
-                println!("\nThe numbers are in {}.", arguments.out.display());
-            })
-            .map_err(Into::into),
-    )
+    // The other programs hear of it too; this one then takes its folders with it.
+    let compared = tokio::select! {
+        compared = Box::pin(compare(&arguments)) => compared,
+        _ = tokio::signal::ctrl_c() => Err(PeersError::Interrupted),
+    };
+    ended(compared.map_err(Into::into).map(|rows| {
+        let in_colour = std::io::stdout().is_terminal() && tools::environment("NO_COLOR").is_none();
+        print!("{}", report::tables(&rows, in_colour));
+        println!("\nThe numbers are in {}.", arguments.out.display());
+    }))
 }
 
 fn ended(result: Result<(), tools::http_client::BoxError>) -> ExitCode {
@@ -112,6 +118,13 @@ fn ended(result: Result<(), tools::http_client::BoxError>) -> ExitCode {
 }
 
 async fn compare(arguments: &Arguments) -> Result<Vec<Row>, PeersError> {
+    // All that would end the run late is found out early.
+    for path in [Path::new(contender::CASTORE), &arguments.castore.join("package.json"), &arguments.dynamo_es] {
+        if !path.exists() {
+            return Err(PeersError::Missing { path: path.to_owned() });
+        }
+    }
+    write(&arguments.out, &[])?;
     let folder = tempfile::tempdir()?;
     let payloads = folder.path().join("payloads.json");
     let orders: Vec<_> = (0..PAYLOADS).map(|number| sample::order("", number)["data"].take()).collect();
@@ -133,11 +146,15 @@ async fn compare(arguments: &Arguments) -> Result<Vec<Row>, PeersError> {
     }
     bar.finish_and_clear();
     report::compare(&mut rows);
-    tools::write_json(&arguments.out, &rows)?;
+    write(&arguments.out, &rows)?;
     if let Some(folder) = &arguments.charts {
         report::draw(folder, &rows)?;
     }
     Ok(rows)
+}
+
+fn write(file: &Path, rows: &[Row]) -> Result<(), PeersError> {
+    tools::write_json(file, &rows).map_err(|source| PeersError::Out { file: file.display().to_string(), source })
 }
 
 /// One workload of all stores, in turns.

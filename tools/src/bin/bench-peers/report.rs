@@ -134,6 +134,7 @@ pub(crate) fn draw(folder: &Path, rows: &[Row]) -> Result<(), ChartError> {
             .collect(),
     };
     let groups: Vec<Group> = Workload::ALL.iter().map(group).collect();
-    let words = Words { title: "Events a second, each store on an embedded DynamoDB of its own", across: "", up: "events a second" };
+    let words =
+        Words { title: "Events a second, each store on an embedded DynamoDB of its own", across: "", up: "events a second, logarithmic" };
     charts::bars(&folder.join("peers.svg"), words, &stores, &groups)
 }

@@ -348,7 +348,7 @@ fn changes(deployment: &Deployment) -> Blocks {
     ]);
     let text = format!(
         "A function URL in place of the HTTP API would save {} a million requests and the authorizer's invocations; the template keeps that for collection \
-         from browsers, which is not there yet. Memory is not worth turning: of a million single events, the time of `record-events` is {} of the price.",
+         from browsers. Memory is not worth turning: of a million single events, the time of `record-events` is {} of the price.",
         dollars(prices::API_REQUESTS_MILLION),
         dollars(
             f64::from(deployment.function("RecordEvents")?.megabytes) / 1024.0

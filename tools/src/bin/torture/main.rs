@@ -36,10 +36,10 @@ use crate::writers::Writers;
 #[command(name = "torture")]
 struct Arguments {
     /// How often the service is killed.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     kills: u32,
     /// How many events a second are recorded, while somebody answers.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     rate: u32,
     /// What chance begins with: the same again does about the same.
     #[arg(long, default_value_t = 1)]
@@ -64,6 +64,8 @@ enum TortureError {
     Http(#[from] HttpError),
     #[error("{path} was answered with {status}: {detail}")]
     Refused { path: &'static str, status: u16, detail: String },
+    #[error("interrupted")]
+    Interrupted,
     #[error("NATS failed: {0}")]
     Nats(String),
 }
@@ -135,7 +137,13 @@ impl Scene {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match torture(&Arguments::parse()).await {
+    let arguments = Arguments::parse();
+    // Whoever has seen enough leaves no process, disk or folder behind.
+    let tortured = tokio::select! {
+        tortured = torture(&arguments) => tortured,
+        _ = tokio::signal::ctrl_c() => Err(TortureError::Interrupted),
+    };
+    match tortured {
         Ok(audit) => {
             audit.show();
             if audit.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

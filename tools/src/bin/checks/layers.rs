@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::code::{Token, tokens};
 use crate::sources::{self, SourceFile};
-use crate::{CheckError, Finding};
+use crate::{CheckError, Finding, secrets};
 
 /// The longest a `main.rs` of a function may be: it wires, and nothing else.
 const MAIN_LINES: usize = 40;
@@ -115,7 +115,8 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Finding>, CheckError> {
     if shared == 0 || manifests.is_empty() {
         return Err(CheckError::NothingToCheck { path: if shared == 0 { "shared/src" } else { "functions" }.to_owned() });
     }
-    let mut findings: Vec<_> = rust.iter().flat_map(|file| [layer_findings(file), file_findings(file)].concat()).collect();
+    let mut findings: Vec<_> =
+        rust.iter().flat_map(|file| [layer_findings(file), file_findings(file), secrets::findings(file)].concat()).collect();
     findings.extend(function_findings(&manifests));
     findings.sort();
     if findings.is_empty() {

@@ -6,6 +6,7 @@ mod code;
 mod layers;
 mod purity;
 mod rules;
+mod secrets;
 mod sources;
 
 use std::fmt;
@@ -26,7 +27,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Check {
-    /// Dependencies between modules and crates point inwards; no file is a catch-all.
+    /// Dependencies between modules and crates point inwards; no file is a catch-all; no secret is compared with `==`.
     Layers,
     /// `shared` without features builds, and without AWS, HTTP or a database.
     Purity,

@@ -35,6 +35,13 @@ pub async fn rest(pause: Duration) {
     tokio::time::sleep(pause).await;
 }
 
+/// The time within which `percent` of a hundred of these are, which are sorted, in milliseconds. No time if there are none.
+#[must_use]
+pub fn percentile_ms(sorted: &[Duration], percent: usize) -> f64 {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().unwrap_or_default().as_secs_f64() * 1e3
+}
+
 /// Writes a value as JSON, into a folder that is made if there is none.
 ///
 /// # Errors
@@ -68,4 +75,20 @@ pub fn function_environment(function: &str, runtime_api: &str, aws: &str) -> [(&
 /// If it cannot be told where this program lies.
 pub fn service_beside_this_program() -> std::io::Result<PathBuf> {
     Ok(std::env::current_exe()?.with_file_name(format!("event-service{}", std::env::consts::EXE_SUFFIX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_is_the_time_that_so_many_do_not_exceed() {
+        let times: Vec<_> = (1..=200).map(Duration::from_millis).collect();
+        let is = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found} instead of {expected}");
+        for (percent, expected) in [(50, 100.0), (99, 198.0), (100, 200.0)] {
+            is(percentile_ms(&times, percent), expected);
+        }
+        is(percentile_ms(&times[..1], 50), 1.0);
+        is(percentile_ms(&[], 50), 0.0);
+    }
 }

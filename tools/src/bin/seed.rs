@@ -231,7 +231,7 @@ fn table(mut tally: Tally, in_colour: bool) -> String {
     let (bold, number, dim) = (style(Style::new().bold()), style(AnsiColor::Green.on_default()), style(Style::new().dimmed()));
     tally.times.sort_unstable();
     let count = |number: u32| HumanCount(number.into()).to_string();
-    let millis = |percent| format!("{:.1} ms", percentile(&tally.times, percent).as_secs_f64() * 1e3);
+    let millis = |percent| format!("{:.1} ms", tools::percentile_ms(&tally.times, percent));
     let rows = [
         ("events", count(tally.events)),
         ("batches", HumanCount(u64::try_from(tally.times.len()).unwrap_or_default()).to_string()),
@@ -259,12 +259,6 @@ fn table(mut tally: Tally, in_colour: bool) -> String {
         line(category.as_str(), &count(*events), &share);
     }
     text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
-}
-
-/// The time within which `percent` of a hundred of these are.
-fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied().unwrap_or_default()
 }
 
 /// Events per second, to the nearest whole number.
@@ -430,16 +424,6 @@ mod tests {
         drop(listener);
         let error = seed(&arguments(&url, &[]), patience()).await.unwrap_err();
         assert_eq!(chain(&error), format!("nothing answers at {url}: start it with `make run`"));
-    }
-
-    #[test]
-    fn a_percentile_is_the_time_that_so_many_do_not_exceed() {
-        let times: Vec<_> = (1..=200).map(Duration::from_millis).collect();
-        for (percent, expected) in [(50, 100), (99, 198), (100, 200)] {
-            assert_eq!(percentile(&times, percent), Duration::from_millis(expected));
-        }
-        assert_eq!(percentile(&times[..1], 50), Duration::from_millis(1));
-        assert_eq!(percentile(&[], 50), Duration::ZERO);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
+use clap::ValueEnum as _;
 use shared::adapters::embedded::{DataLocation, EmbeddedDynamo};
 
 use crate::PeersError;
@@ -11,7 +13,7 @@ use crate::job::{Answer, Job};
 use crate::meter::{Meter, Usage};
 
 /// The program of castore, in the repository's folder.
-pub(crate) const CASTORE: &str = "tools/peers/castore/main.mjs";
+const CASTORE: &str = "tools/peers/castore/main.mjs";
 
 /// A store that is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -44,31 +46,28 @@ impl Store {
     }
 
     fn program(self, places: &Places) -> Result<Command, PeersError> {
+        let is_there = |path: &Path| if path.exists() { Ok(()) } else { Err(PeersError::Missing { path: path.to_owned() }) };
         let mut command = match self {
             Self::Castore => {
+                is_there(Path::new(CASTORE))?;
+                is_there(&places.castore.join("package.json"))?;
                 let mut command = Command::new("node");
                 command.arg(CASTORE).arg(places.castore);
                 command
             }
-            Self::DynamoEs => Command::new(places.dynamo_es),
+            Self::DynamoEs => {
+                is_there(places.dynamo_es)?;
+                Command::new(places.dynamo_es)
+            }
             Self::Ours | Self::Outbox | Self::Port => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.args(["--store", self.word()]);
+                // By the name that clap reads it by.
+                command.arg("--store").args(self.to_possible_value().map(|value| value.get_name().to_owned()));
                 command
             }
         };
         command.arg(places.payloads).stdin(Stdio::piped()).stdout(Stdio::piped());
         Ok(command)
-    }
-
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Ours => "ours",
-            Self::Castore => "castore",
-            Self::DynamoEs => "dynamo-es",
-            Self::Outbox => "outbox",
-            Self::Port => "port",
-        }
     }
 }
 
@@ -106,10 +105,10 @@ impl Drop for Contender {
 /// How operations went.
 #[derive(Debug, Clone)]
 pub(crate) struct Done {
-    /// How long each took, in microseconds.
-    pub(crate) times_us: Vec<u64>,
+    /// How long each took.
+    pub(crate) times: Vec<Duration>,
     /// How long all of them took together.
-    pub(crate) seconds: f64,
+    pub(crate) took: Duration,
 }
 
 impl Contender {
@@ -143,7 +142,10 @@ impl Contender {
             self.answers.next().transpose()
         })?;
         match serde_json::from_str(&answer.ok_or(PeersError::Silent { name })?)? {
-            Answer::Done { times_us, seconds } => Ok(Done { times_us, seconds }),
+            Answer::Done { times_us, seconds } => {
+                let times = times_us.into_iter().map(Duration::from_micros).collect();
+                Ok(Done { times, took: Duration::try_from_secs_f64(seconds).unwrap_or_default() })
+            }
             Answer::Failed { error } => Err(PeersError::Failed { name, error }),
         }
     }

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 use tools::charts::{self, ChartError, Group, Words};
+use tools::percentile_ms;
 
 use crate::contender::{Done, Store};
 use crate::meter::Usage;
@@ -36,12 +38,6 @@ pub(crate) struct Row {
     pub(crate) refused_calls: f64,
 }
 
-/// The number that is in the middle of these.
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_unstable_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or_default()
-}
-
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 const fn float(number: usize) -> f64 {
     number as f64
@@ -51,21 +47,20 @@ impl Row {
     /// The row of what was measured: units of one run, times of several.
     pub(crate) fn of(workload: Workload, store: Store, usage: Usage, counted: usize, rounds: &[Done]) -> Self {
         let per_operation = workload.events_per_operation();
-        let rates = rounds.iter().map(|round| float(round.times_us.len() * per_operation) / round.seconds.max(1e-9)).collect();
-        let mut times: Vec<u64> = rounds.iter().flat_map(|round| round.times_us.iter().copied()).collect();
+        let mut times: Vec<Duration> = rounds.iter().flat_map(|round| &round.times).copied().collect();
         times.sort_unstable();
-        let percentile = |percent: usize| {
-            let rank = (times.len() * percent).div_ceil(100).max(1);
-            times.get(rank - 1).map_or(0.0, |micros| std::time::Duration::from_micros(*micros).as_secs_f64() * 1e3)
-        };
+        // All rounds have as many operations.
+        let events = float(times.len() * per_operation / rounds.len().max(1));
+        let mut took: Vec<Duration> = rounds.iter().map(|round| round.took).collect();
+        took.sort_unstable();
         let operations = float(counted.max(1));
         Self {
             workload: workload.name(),
             store: store.name(),
-            events_per_second: median(rates),
+            events_per_second: events * 1e3 / percentile_ms(&took, 50).max(1e-6),
             times_ours: None,
-            p50_ms: percentile(50),
-            p99_ms: percentile(99),
+            p50_ms: percentile_ms(&times, 50),
+            p99_ms: percentile_ms(&times, 99),
             write_units_per_event: usage.write_units / operations / float(per_operation),
             read_units: usage.read_units / operations,
             calls: f64::from(usage.calls) / operations,

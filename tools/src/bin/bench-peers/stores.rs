@@ -1,6 +1,7 @@
 //! The stores that are written in this repository, as a program that does jobs.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{BufRead as _, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,30 +29,6 @@ pub(crate) trait EventStore: Send + Sync {
     async fn read(&self, stream: &str) -> Result<usize, BoxError>;
 }
 
-/// A store that is another program.
-struct Elsewhere(Store);
-
-impl Elsewhere {
-    fn refuse<T>(&self) -> Result<T, BoxError> {
-        Err(format!("{} is a program of its own", self.0.name()).into())
-    }
-}
-
-#[async_trait]
-impl EventStore for Elsewhere {
-    async fn create(&self) -> Result<(), BoxError> {
-        self.refuse()
-    }
-
-    async fn append(&self, _stream: &str, _payloads: &[&Value]) -> Result<(), BoxError> {
-        self.refuse()
-    }
-
-    async fn read(&self, _stream: &str) -> Result<usize, BoxError> {
-        self.refuse()
-    }
-}
-
 /// Where a process last saw streams end.
 #[derive(Debug, Default)]
 pub(crate) struct Versions(Mutex<HashMap<String, u64>>);
@@ -70,18 +47,26 @@ impl Versions {
     }
 }
 
+/// The store of this program at an endpoint.
+fn open(store: Store, endpoint: &str) -> Result<Arc<dyn EventStore>, BoxError> {
+    match store {
+        Store::Ours => Ok(Arc::new(Ours::new(endpoint))),
+        Store::Outbox => Ok(Arc::new(Designed::new(Design::Outbox, endpoint))),
+        Store::Port => Ok(Arc::new(Designed::new(Design::Port, endpoint))),
+        Store::Castore | Store::DynamoEs => Err(format!("{} is a program of its own", store.name()).into()),
+    }
+}
+
 /// Does one job for each line of the input, and answers each with a line.
 pub(crate) async fn serve(store: Store, payloads: &Path) -> Result<(), BoxError> {
     let payloads: Vec<Value> = serde_json::from_slice(&std::fs::read(payloads)?)?;
-    let (mut stores, next_payload): (HashMap<String, Arc<dyn EventStore>>, _) = (HashMap::new(), AtomicUsize::new(0));
+    let (mut stores, next_payload) = (HashMap::new(), AtomicUsize::new(0));
     for line in std::io::stdin().lock().lines() {
         let job: Job = serde_json::from_str(&line?)?;
-        let events = stores.entry(job.endpoint.clone()).or_insert_with(|| match store {
-            Store::Outbox => Arc::new(Designed::new(Design::Outbox, &job.endpoint)),
-            Store::Port => Arc::new(Designed::new(Design::Port, &job.endpoint)),
-            Store::Ours => Arc::new(Ours::new(&job.endpoint)),
-            Store::Castore | Store::DynamoEs => Arc::new(Elsewhere(store)),
-        });
+        let events = match stores.entry(job.endpoint.clone()) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(place) => place.insert(open(store, &job.endpoint)?),
+        };
         let answer = run(&**events, &job, &payloads, &next_payload).await;
         let answer = answer.unwrap_or_else(|error| Answer::Failed { error: shared::telemetry::Chain(&*error).to_string() });
         let mut out = std::io::stdout().lock();

@@ -84,8 +84,13 @@ enum Subject {
 }
 
 impl Arguments {
+    /// Whether a subject is measured. A short run has what `make bench SMALL=1` ends with in two minutes, unless it is asked for more.
     fn measures(&self, subject: Subject) -> bool {
-        self.only.is_empty() || self.only.contains(&subject)
+        let by_itself = match subject {
+            Subject::Operations | Subject::After | Subject::History => true,
+            Subject::Planner | Subject::Floor => !self.small,
+        };
+        self.only.contains(&subject) || (self.only.is_empty() && by_itself)
     }
 
     fn sizes(&self) -> Vec<u32> {
@@ -197,7 +202,7 @@ async fn bench(arguments: &Arguments) -> Result<Vec<Row>, BenchError> {
     if arguments.measures(Subject::History) {
         measures.extend(Box::pin(history::measures(arguments.small)).await?);
     }
-    if arguments.measures(Subject::Planner) && !(arguments.small && arguments.only.is_empty()) {
+    if arguments.measures(Subject::Planner) {
         measures.extend(Box::pin(planner::measures(&arguments.pace())).await?);
     }
     if arguments.measures(Subject::Floor) {

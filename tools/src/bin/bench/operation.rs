@@ -160,7 +160,8 @@ pub(crate) fn reads(targets: &Targets) -> Vec<Operation> {
     ]
 }
 
-fn text(moment: DateTime<Utc>) -> String {
+/// A moment as requests have it.
+pub(crate) fn text(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 

@@ -3,17 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, DurationRound as _, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 use shared::domain::category::EventCategory;
-use shared::domain::counters::{CounterKey, CounterScope, Kind, Period, Tally};
+use shared::domain::counters::{CounterKey, CounterScope, Kind, Period};
 use shared::domain::source::EventSource;
 use shared::domain::timestamp::Timestamp;
 use tools::sample;
 
 use crate::BenchError;
-use crate::operation::{self, Operation};
+use crate::operation::{self, Operation, text};
 use crate::report::Measure;
 use crate::store::{NOW, Store};
 use crate::timing::{Load, Pace};
@@ -57,10 +57,6 @@ pub(crate) async fn measures(pace: &Pace) -> Result<Vec<Measure>, BenchError> {
     Ok(measures)
 }
 
-fn text(moment: DateTime<Utc>) -> String {
-    moment.to_rfc3339_opts(SecondsFormat::Micros, true)
-}
-
 /// Stores the events of one hour.
 async fn write(store: &Store, hour: DateTime<Utc>) -> Result<(), BenchError> {
     for first in (0..STORED).step_by(100) {
@@ -89,8 +85,8 @@ async fn count_others(store: &Store, stored: DateTime<Utc>) -> Result<u64, Bench
     let stored = Timestamp::new(stored).unwrap_or(Timestamp::MAX).hour();
     let last = Timestamp::new(NOW).unwrap_or(Timestamp::MAX).hour();
     let hours = u64::try_from(DAYS * 24).unwrap_or(1);
-    let (mut hour, mut left, mut newer) =
-        (Timestamp::new(NOW - TimeDelta::days(DAYS)).unwrap_or(Timestamp::MIN).hour().next(), u64::from(EVENTS) - STORED, 0);
+    let mut hour = Timestamp::new(NOW - TimeDelta::days(DAYS)).unwrap_or(Timestamp::MIN).hour().next();
+    let (mut left, mut newer) = (u64::from(EVENTS) - STORED, 0);
     let mut counted: BTreeMap<Period, u64> = BTreeMap::new();
     let each = left / (hours - 1);
     while hour <= last {
@@ -117,7 +113,7 @@ async fn count_others(store: &Store, stored: DateTime<Utc>) -> Result<u64, Bench
             Period::Total => tally.settled += events,
             Period::Hour(_) | Period::Users | Period::Processors => {}
         }
-        counters.save_tally(&key, &Tally { ..tally }, revision).await
+        counters.save_tally(&key, &tally, revision).await
     });
     saved.buffer_unordered(AT_ONCE).try_collect::<Vec<bool>>().await?;
     Ok(newer)

@@ -73,16 +73,10 @@ impl Samples {
             read_units: usage.read_units / events,
             calls: usage.calls / events,
             per_second: float(self.times.len()) * events / self.took.as_secs_f64().max(1e-9),
-            p50_ms: self.percentile(50),
+            p50_ms: tools::percentile_ms(&self.times, 50),
             beside: None,
-            p99_ms: self.percentile(99),
+            p99_ms: tools::percentile_ms(&self.times, 99),
         }
-    }
-
-    /// The time, in milliseconds, that so many of a hundred do not exceed.
-    fn percentile(&self, percent: usize) -> f64 {
-        let rank = (self.times.len() * percent).div_ceil(100).max(1);
-        self.times.get(rank - 1).map_or(0.0, |time| time.as_secs_f64() * 1e3)
     }
 }
 

@@ -24,21 +24,20 @@ fn is_comparison(one: Option<&Token>, other: Option<&Token>) -> bool {
     matches!((one.map(|token| token.text.as_str()), other.map(|token| token.text.as_str())), (Some("=" | "!"), Some("=")))
 }
 
+/// Whether a token is a word, or one of these signs.
+fn is_part(token: &Token, signs: &[&str]) -> bool {
+    signs.contains(&token.text.as_str()) || token.text.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
+}
+
 /// Whether what begins here goes on to be compared: `reveal().as_bytes() == `.
 fn compares_after(tokens: &[Token]) -> bool {
-    let of_the_call = |token: &&Token| {
-        matches!(token.text.as_str(), "(" | ")" | "." | "?") || token.text.chars().all(char::is_alphanumeric) || token.text.contains('_')
-    };
-    let end = tokens.iter().take_while(of_the_call).count();
+    let end = tokens.iter().take_while(|token| is_part(token, &["(", ")", ".", "?"])).count();
     is_comparison(tokens.get(end), tokens.get(end + 1))
 }
 
 /// Whether what ends here was compared: `== *self.secret.`.
 fn compares_before(tokens: &[Token]) -> bool {
-    let of_the_path = |token: &&Token| {
-        matches!(token.text.as_str(), "." | "&" | "*" | "::") || token.text.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
-    };
-    let end = tokens.len() - tokens.iter().rev().take_while(of_the_path).count();
+    let end = tokens.len() - tokens.iter().rev().take_while(|token| is_part(token, &[".", "&", "*", "::"])).count();
     end >= 2 && is_comparison(tokens.get(end - 2), tokens.get(end - 1))
 }
 

@@ -228,7 +228,7 @@ impl Place<'_> {
             let mut before = running.began;
             for request in 0..WARM {
                 let (at, _) = running.api.answer().await?;
-                let took = at.duration_since(before).as_secs_f64() * 1e3;
+                let took = at.duration_since(before);
                 match (number, request) {
                     (0, _) => {}
                     (_, 0) => first.push(took),
@@ -237,11 +237,8 @@ impl Place<'_> {
                 before = at;
             }
         }
-        Ok((median(first), median(warm)))
+        first.sort_unstable();
+        warm.sort_unstable();
+        Ok((tools::percentile_ms(&first, 50), tools::percentile_ms(&warm, 50)))
     }
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_unstable_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or_default()
 }

@@ -139,21 +139,15 @@ impl Audit {
         }
         let stored = stored(client, acknowledged).await?;
         let published = published(nats).await?;
-        let mut processed: Order = receiver.arrived.lock().unwrap_or_else(PoisonError::into_inner)[1].order.clone();
-        let mut processed_in_order = stored.clone();
-        leave_out_retries(client, &mut processed, &mut processed_in_order).await?;
+        let [delivered, processed] = std::mem::take(&mut *receiver.arrived.lock().unwrap_or_else(PoisonError::into_inner));
         let mut findings =
             vec![Finding::new("stored", acknowledged, &stored, &stored), Finding::new("published", acknowledged, &published, &stored)];
-        {
-            let arrived = receiver.arrived.lock().unwrap_or_else(PoisonError::into_inner);
-            for (claim, arrived) in ["delivered", "processed"].into_iter().zip(arrived.iter()) {
-                let mut finding = Finding::new(claim, acknowledged, &arrived.order, &stored);
-                finding.surplus += arrived.unsigned;
-                findings.push(finding);
-            }
-            if let Some(finding) = findings.last_mut() {
-                finding.disorder = disorder(&processed, &processed_in_order);
-            }
+        for (claim, arrived) in [("delivered", &delivered), ("processed", &processed)] {
+            let finding = Finding::new(claim, acknowledged, &arrived.order, &stored);
+            findings.push(Finding { surplus: finding.surplus + arrived.unsigned, ..finding });
+        }
+        if let Some(finding) = findings.last_mut() {
+            finding.disorder = disorder_but_for_retries(client, processed.order, stored).await?;
         }
         let counted = statistics(client).await.map_or(0, |statistics| statistics["total_events"].as_u64().unwrap_or_default());
         let counted = usize::try_from(counted).unwrap_or(usize::MAX);
@@ -209,10 +203,10 @@ fn disorder(found: &Order, stored: &Order) -> usize {
     found.iter().filter(|(stream, order)| stored.get(*stream) != Some(*order)).count()
 }
 
-/// A processor that fails is tried again later, alone, while the events after this one go on: so of streams that are out of order, those
-/// events are left out on both sides that it was tried with more than once.
-async fn leave_out_retries(client: &HttpClient, processed: &mut Order, stored: &mut Order) -> Result<(), TortureError> {
-    for (stream, order) in processed {
+/// How many streams were processed in another order. A processor that fails is tried again later, alone, while the events after this one
+/// go on: so of streams that are out of order, those events are left out on both sides that it was tried with more than once.
+async fn disorder_but_for_retries(client: &HttpClient, mut processed: Order, mut stored: Order) -> Result<usize, TortureError> {
+    for (stream, order) in &mut processed {
         let Some(expected) = stored.get_mut(stream) else { continue };
         if order == expected {
             continue;
@@ -227,7 +221,7 @@ async fn leave_out_retries(client: &HttpClient, processed: &mut Order, stored: &
         order.retain(|id| !retried.contains(id));
         expected.retain(|id| !retried.contains(id));
     }
-    Ok(())
+    Ok(disorder(&processed, &stored))
 }
 
 async fn statistics(client: &HttpClient) -> Option<Value> {
